@@ -1,0 +1,454 @@
+"""The steps of a run, in order, in plain Python."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import cost
+from pipeline.item import OPERATIONS, Entry
+from pipeline.planning import (
+    Document,
+    Listing,
+    Plan,
+    Shard,
+    make_shards,
+    missing_parts,
+    read_document,
+    unreadable_document,
+)
+from pipeline.problems import Problem, noting
+from pipeline.progress import Silent, Watch
+from pipeline.settings import Settings
+from pipeline.storage.library import Library, Refused, is_inside, opened
+
+if TYPE_CHECKING:
+    from pipeline.cluster import Compute
+    from pipeline.storage.manifest import ShardRef
+    from pipeline.storage.shards import ShardDone
+
+#: Bytes of a JSON file that is read only to find out what it is.
+LARGEST_DOCUMENT = 32 << 20
+#: Files between two words about the listing.
+LISTING_STEP = 500
+
+AnyPath = str | os.PathLike[str]
+
+
+class UsageError(Exception):
+    """Arguments that do not go together; the message is one line for the user."""
+
+
+class Clock:
+    """Seconds of each stage of a run."""
+
+    def __init__(self) -> None:
+        self.started_at = datetime.now(UTC)
+        self.started = time.perf_counter()
+        self.stages: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to the stage."""
+        before = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - before
+
+    def rounded(self) -> dict[str, float]:
+        """The stages so far, and the total."""
+        total = time.perf_counter() - self.started
+        return {name: round(seconds, 4) for name, seconds in (*self.stages.items(), ("total", total))}
+
+
+def scan(
+    inputs: AnyPath | Sequence[AnyPath],
+    output: AnyPath | None = None,
+    settings: Settings | None = None,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Index a library: read `inputs`, the parts of one Takeout, and publish the results in the folder `output`.
+
+    `output` defaults to ``results/<name of the first input>``. Uses the caller's Dask client when there is one and the
+    settings name no scheduler. Returns the report that is also published as ``run.json``: counts per state, kind, status
+    and problem, seconds per stage and per operation, files and bytes per second.
+
+    Raises InputError, OutputError, UsageError, SettingsError or ClusterError with one line for the user; results of an
+    earlier run then stay as they were.
+    """
+    from pipeline.storage.index import Index, read_files
+    from pipeline.storage.manifest import write_manifest
+    from pipeline.storage.package import data_package, datasette_metadata
+    from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
+    from pipeline.storage.shards import read_shard
+
+    settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
+    library = Library.of(_as_list(inputs))
+    folder = _output_folder(_as_list(inputs), output, library)
+    with claimed(folder) as results:
+        with clock.stage("list"):
+            listing = list_library(library, watch, _prepare_for(settings))
+        with clock.stage("pair"):
+            plan = pair_library(listing, library, io_threads(settings))
+        mode = choose_mode(settings, plan)
+        watch.note(_found(plan, mode))
+        with clock.stage("plan"):
+            shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
+            references = write_manifest(shards, results.manifest)
+        done: list[ShardDone] = []
+        with Index(results.new / "index.sqlite") as index:
+            index.add_albums(plan.albums)
+            clock_starts = time.perf_counter()
+            with run_on(mode, settings, results.scratch) as compute:
+                clock.stages["start"] = time.perf_counter() - clock_starts
+                watch.begin(len(plan.items), plan.size)
+                with clock.stage("extract"):
+                    for shard in compute(
+                        partial(
+                            _graph,
+                            library=library,
+                            manifest=str(results.manifest),
+                            shards=str(results.shards),
+                            threads=threads_per_task(settings, mode),
+                            all_tags=settings.all_tags,
+                        ),
+                        dearest_first(references, shards),
+                    ):
+                        done.append(shard)
+                        with clock.stage("index while extracting"):
+                            index.add_media(read_shard(results.shards, shard.name))
+                        watch.advance(shard.files, shard.bytes, shard.problems)
+            with clock.stage("index"):
+                index.add_files(plan.files)
+                duplicates = index.settle()
+                counts = index.counts()
+            check_totals(counts, listing.count, len(plan.items))
+            report = make_report(_as_list(inputs), folder, library, settings, mode, plan, done, counts, clock)
+            with clock.stage("index"):
+                index.finish(report)
+        with clock.stage("parquet"):
+            write_media(results, (shard.name for shard in shards), duplicates)
+            write_files(results, read_files(results.new / "index.sqlite"))
+        write_text(results, "datapackage.json", data_package(folder.name))
+        write_text(results, "metadata.yaml", datasette_metadata(folder.name))
+        report["stages"] = clock.rounded()
+        write_text(results, "run.json", to_text(report))
+        with clock.stage("publish"):
+            publish(results)
+    report["stages"] = clock.rounded()
+    return report
+
+
+def _graph(
+    references: Sequence[ShardRef], *, library: Library, manifest: str, shards: str, threads: int, all_tags: bool
+) -> Any:
+    from pipeline.graph import build
+
+    return build(references, library, manifest, shards, threads, all_tags)
+
+
+@contextmanager
+def run_on(mode: str, settings: Settings, scratch: Path) -> Iterator[Compute]:
+    """Where the graph runs: a given scheduler, the caller's client, else what `mode` says."""
+    from pipeline import cluster
+
+    where: AbstractContextManager[Compute]
+    if settings.scheduler:
+        where = cluster.existing_cluster(settings.scheduler)
+    elif mode == "client":
+        where = cluster.client_of_caller()
+    elif mode == "parallel":
+        where = cluster.local_cluster(worker_processes(settings), scratch)
+    else:
+        where = cluster.synchronous()
+    with where as compute:
+        yield compute
+
+
+def list_library(library: Library, watch: Watch, prepare: Any = None) -> Listing:
+    """Every file of the library. `prepare`, if given, is called with the listing now and then."""
+    listing = Listing()
+    for found in library.walk():
+        if isinstance(found, Refused):
+            listing.refuse(found.path, found.part, found.size, found.state, found.reason)
+        else:
+            listing.add(found)
+        if listing.count % LISTING_STEP == 0:
+            watch.listing(listing.count)
+            if prepare is not None:
+                prepare(listing)
+    watch.listing(listing.count)
+    if prepare is not None:
+        prepare(listing)
+    return listing
+
+
+def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
+    """The plan: every folder paired, what must be read for that read by `threads` threads."""
+    listing.pair()
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        while wanted := listing.to_read():
+            listing.learn(dict(pool.map(partial(_read_document, library), wanted, chunksize=16)))
+        repeated = list(listing.repeated())
+        same = pool.map(lambda pair: _same_bytes(library, *pair), repeated)
+        copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
+    return listing.plan(copies)
+
+
+def _read_document(library: Library, entry: Entry) -> tuple[Entry, Document]:
+    problems: list[Problem] = []
+    with noting(problems, "list"):
+        with opened(library, entry) as file:
+            data = file.read_all(LARGEST_DOCUMENT)
+        return entry, read_document(data, entry)
+    return entry, unreadable_document(problems[0].message)
+
+
+def _same_bytes(library: Library, one: Entry, other: Entry) -> bool:
+    """Two files have the same content; False too if either cannot be read, so that both are kept."""
+    block, offset = 1 << 20, 0
+    try:
+        with opened(library, one) as a, opened(library, other) as b:
+            while (mine := a.read_at(offset, block)) == b.read_at(offset, block):
+                if not mine:
+                    return a.size == b.size
+                offset += len(mine)
+    except OSError:
+        return False
+    return False
+
+
+def choose_mode(settings: Settings, plan: Plan) -> str:
+    """``client`` (the caller's), ``parallel`` or ``sequential``: as set, else what the cost model predicts to be faster."""
+    if settings.scheduler:
+        return "scheduler"
+    from pipeline.cluster import current_client
+
+    if settings.mode == "auto" and current_client() is not None:
+        return "client"
+    if settings.mode != "auto":
+        return settings.mode
+    return cost.choose_mode(
+        files=len(plan.items),
+        size=plan.size,
+        threads=io_threads(settings),
+        processes=worker_processes(settings),
+        free_memory=free_memory(),
+    )
+
+
+def worker_processes(settings: Settings) -> int:
+    """M: as set, else one per core that this process may use."""
+    return settings.processes or len(os.sched_getaffinity(0))
+
+
+def io_threads(settings: Settings) -> int:
+    """N, over all workers: as set, else four per core."""
+    return settings.threads or 4 * len(os.sched_getaffinity(0))
+
+
+def threads_per_task(settings: Settings, mode: str) -> int:
+    """I/O threads inside one task; 0 in sequential mode, which reads everything when it is asked for."""
+    if mode == "sequential":
+        return 0
+    return max(1, round(io_threads(settings) / worker_processes(settings)))
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that can be had without swapping, None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _prepare_for(settings: Settings) -> Any:
+    """What to call while listing: starts the workers' imports as soon as a local cluster is likely to be worth it."""
+    if settings.scheduler or settings.mode == "sequential":
+        return None
+    started = False
+
+    def prepare(listing: Listing) -> None:
+        nonlocal started
+        if started:
+            return
+        likely = settings.mode == "parallel" or (
+            cost.choose_mode(
+                files=listing.media_files,
+                size=listing.media_bytes,
+                threads=io_threads(settings),
+                processes=worker_processes(settings),
+                free_memory=free_memory(),
+            )
+            == "parallel"
+        )
+        if likely:
+            from pipeline.cluster import current_client, prepare_workers
+
+            started = True
+            if settings.mode == "parallel" or current_client() is None:
+                prepare_workers()
+
+    return prepare
+
+
+def dearest_first(references: Sequence[ShardRef], shards: Sequence[Shard]) -> list[ShardRef]:
+    """The shards in the order to work on them: the longest first, so that all workers end together."""
+    pairs = zip(references, shards, strict=True)
+    return [reference for reference, shard in sorted(pairs, key=lambda pair: -pair[1].size)]
+
+
+def check_totals(counts: Mapping[str, Mapping[str, int]], listed: int, media: int) -> None:
+    """Nothing is lost: every listed file has one state, every media file a row. A difference is a bug, not bad input."""
+    states, rows = sum(counts["files"].values()), sum(counts["media"].values())
+    if states != listed or rows != media or counts["files"].get("media", 0) != media:
+        raise AssertionError(
+            f"totals differ: {listed:,} files listed, {states:,} with a state; {media:,} media files, {rows:,} rows"
+        )
+
+
+def make_report(
+    inputs: Sequence[AnyPath],
+    folder: Path,
+    library: Library,
+    settings: Settings,
+    mode: str,
+    plan: Plan,
+    done: Sequence[ShardDone],
+    counts: dict[str, dict[str, int]],
+    clock: Clock,
+) -> dict[str, Any]:
+    """What a run did, as ``run.json`` has it; times in seconds."""
+    spent: Counter[str] = Counter()
+    for shard in done:
+        spent.update(shard.spent)
+    seconds = clock.stages["extract"]
+    size = sum(shard.bytes for shard in done)
+    return {
+        "version": _version("takeout-index"),
+        "libraries": {name: _version(name) for name in ("dask", "distributed", "pyarrow", "exifread", "orjson")},
+        "started_at": clock.started_at.isoformat(),
+        "finished_at": datetime.now(UTC).isoformat(),
+        "inputs": [os.fspath(given) for given in inputs],
+        "output": os.fspath(folder),
+        "parts": [part.name for part in library.parts],
+        "missing_parts": missing_parts(part.name for part in library.parts),
+        "settings": asdict(settings),
+        "mode": mode,
+        "threads": io_threads(settings) if mode != "sequential" else 0,
+        "processes": worker_processes(settings) if mode != "sequential" else 1,
+        "listed": len(plan.files),
+        "media": len(plan.items),
+        "bytes": size,
+        "shards": len(done),
+        "counts": counts,
+        "problem_files": counts["status"].get("partial", 0)
+        + counts["status"].get("failed", 0)
+        + counts["files"].get("unreadable", 0),
+        "files_per_s": round(len(plan.items) / seconds, 1) if seconds else None,
+        "mb_per_s": round(size / seconds / 1e6, 1) if seconds else None,
+        "operations": {
+            name: {
+                "seconds": round(spent[name], 4),
+                "ms_per_file": round(spent[name] / max(len(plan.items), 1) * 1000, 4),
+            }
+            for name in (*OPERATIONS, "write")
+        },
+        "stages": clock.rounded(),
+    }
+
+
+def plan(inputs: AnyPath | Sequence[AnyPath], settings: Settings | None = None, watch: Watch | None = None) -> dict[str, Any]:
+    """What is in a library and what a scan would take: lists and pairs, opens no media file, writes nothing.
+
+    Returns counts and bytes, missing part numbers, files without partner, the mode that `scan` would choose, and the
+    predicted time (seconds) and memory (MB) of both modes. Raises InputError.
+    """
+    settings, watch = settings or Settings(), watch or Silent()
+    library = Library.of(_as_list(inputs))
+    listing = list_library(library, watch)
+    found = pair_library(listing, library, io_threads(settings))
+    mode = choose_mode(settings, found)
+    states = found.counts()
+    return {
+        "inputs": [os.fspath(given) for given in _as_list(inputs)],
+        "parts": [part.name for part in library.parts],
+        "missing_parts": missing_parts(part.name for part in library.parts),
+        "listed": len(found.files),
+        "bytes": sum(file.size or 0 for file in found.files),
+        "media": len(found.items),
+        "media_bytes": found.size,
+        "states": dict(sorted(states.items())),
+        "sidecar_rules": dict(Counter(item.sidecar_rule or "none" for item in found.items).most_common()),
+        "albums": len(found.albums),
+        "unmatched_media": [item.media.path for item in found.items if item.sidecar is None],
+        "unmatched_sidecars": [file.path for file in found.files if file.state == "unmatched_sidecar"],
+        "unreadable": [f"{file.path}: {file.reason}" for file in found.files if file.state == "unreadable"],
+        "mode": mode,
+        "threads": io_threads(settings),
+        "processes": worker_processes(settings),
+        "predicted": {
+            each: asdict(
+                cost.predict(
+                    files=len(found.items),
+                    size=found.size,
+                    mode=each,
+                    threads=io_threads(settings),
+                    processes=worker_processes(settings),
+                )
+            )
+            for each in ("sequential", "parallel")
+        },
+    }
+
+
+def _found(plan: Plan, mode: str) -> str:
+    states = plan.counts()
+    return (
+        f"found {len(plan.files):,} files: {len(plan.items):,} photos and videos ({plan.size / 1e6:,.1f} MB), "
+        f"{states['sidecar']:,} sidecars, {len(plan.albums):,} albums; reading: {mode}"
+    )
+
+
+def _as_list(inputs: AnyPath | Sequence[AnyPath]) -> list[AnyPath]:
+    if isinstance(inputs, str | os.PathLike):
+        return [inputs]
+    if not inputs:
+        raise UsageError("no INPUT given")
+    return list(inputs)
+
+
+def _output_folder(inputs: Sequence[AnyPath], output: AnyPath | None, library: Library) -> Path:
+    """The results folder, resolved. Raises UsageError if it and an input lie inside each other."""
+    if output is None:
+        name = Path(os.path.realpath(Path(inputs[0]).expanduser())).name or "library"
+        output = Path("results") / name
+    folder = Path(os.path.realpath(Path(output).expanduser()))
+    for part in library.parts:
+        if is_inside(str(folder), part.root):
+            raise UsageError(f"the results folder {folder} lies inside the input {part.root}: choose another with -o")
+        if is_inside(part.root, str(folder)):
+            raise UsageError(f"the input {part.root} lies inside the results folder {folder}: choose another with -o")
+    return folder
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,240 @@
+"""The command line: arguments in, report and exit status out. Decides nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+DONE, FAILED, USAGE, PROBLEMS, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="takeout-index",
+    help="Index a Google Photos Takeout: partitioned Parquet and one SQLite file.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Folders: the parts of one Takeout.")]
+Mode = Annotated[
+    str | None, typer.Option(help="auto, sequential or parallel. Auto takes what is predicted to be faster.")
+]
+Threads = Annotated[int | None, typer.Option(help="I/O threads over all workers. Default: 4 per core.")]
+Processes = Annotated[int | None, typer.Option(help="Worker processes. Default: one per core.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of an existing Dask scheduler.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with settings; conf/default.toml explains each.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="On failure show the traceback.")]
+
+
+@app.callback()
+def _top() -> None:
+    pass
+
+
+@app.command()
+def scan(
+    inputs: Inputs,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Results folder. Default: results/<name of the input>.")
+    ] = None,
+    mode: Mode = None,
+    threads: Threads = None,
+    processes: Processes = None,
+    shard_files: Annotated[int | None, typer.Option(help="Files per shard, at most.")] = None,
+    scheduler: Scheduler = None,
+    config: Config = None,
+    all_tags: Annotated[
+        bool | None, typer.Option("--all-tags/--no-all-tags", help="Keep every EXIF tag in exif_json.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Index a library into Parquet and SQLite.
+
+    Example: takeout-index scan ~/Takeout -o results/takeout
+    """
+    flags = {
+        "mode": mode,
+        "threads": threads,
+        "processes": processes,
+        "shard_files": shard_files,
+        "scheduler": scheduler,
+        "all_tags": all_tags,
+    }
+    with _Outcome(debug):
+        _scan(list(inputs), output, _settings(flags, config), as_json, quiet)
+
+
+@app.command()
+def plan(
+    inputs: Inputs,
+    mode: Mode = None,
+    threads: Threads = None,
+    processes: Processes = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a library holds and what a scan would take; reads no photo, writes nothing.
+
+    Example: takeout-index plan ~/Takeout
+    """
+    flags = {"mode": mode, "threads": threads, "processes": processes}
+    with _Outcome(debug):
+        _lean()
+        from pipeline.api import plan as plan_library
+        from pipeline.progress import watching
+
+        settings = _settings(flags, config)
+        with watching(quiet) as watch:
+            found = plan_library(list(inputs), settings, watch)
+        if as_json:
+            _print_json(found)
+        else:
+            from pipeline.summary import print_plan
+
+            print_plan(found)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(
+        "results/demo"
+    ),
+    files: Annotated[int, typer.Option(help="Photos and videos in the synthetic library.", min=1)] = 400,
+    mode: Annotated[str, typer.Option(help="auto, sequential or parallel.")] = "parallel",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make a small synthetic Takeout, scan it, and say what to look at next."""
+    with _Outcome(debug):
+        import shutil
+
+        from pipeline.synthetic import make_library
+
+        library, results = output / "library", output / "index"
+        if output.exists() and not (output / "library.truth.jsonl").exists() and any(output.iterdir()):
+            raise _usage(f"{_shown(output)} holds other files; give another folder with -o")
+        shutil.rmtree(library, ignore_errors=True)
+        output.mkdir(parents=True, exist_ok=True)
+        library.mkdir()
+        if not quiet:
+            print(f"making a synthetic Takeout of {files:,} photos and videos in {_shown(library)}", file=sys.stderr)
+        make_library(library, files=files)
+        flags = {"mode": mode}
+        _scan([library], results, _settings(flags, None), as_json, quiet, after_demo=True)
+
+
+def _scan(
+    inputs: list[Path], output: Path | None, settings: Any, as_json: bool, quiet: bool, after_demo: bool = False
+) -> None:
+    _lean()
+    from pipeline.api import scan as scan_library
+    from pipeline.progress import watching
+
+    with watching(quiet) as watch:
+        report = scan_library(list(inputs), output, settings, watch)
+    if as_json:
+        _print_json(report)
+    else:
+        from pipeline.summary import print_next_steps, print_report
+
+        print_report(report)
+        if after_demo:
+            print_next_steps(report)
+    if report["problem_files"] and not after_demo:
+        raise typer.Exit(PROBLEMS)
+
+
+def _lean() -> None:
+    from pipeline.worker import keep_pandas_out
+
+    keep_pandas_out()
+
+
+def _settings(flags: dict[str, Any], config: Path | None) -> Any:
+    from pipeline.settings import Settings
+
+    return Settings.load(flags, config)
+
+
+class _Outcome:
+    """Turns what a command raises into one line on stderr and an exit status."""
+
+    def __init__(self, debug: bool) -> None:
+        self.debug = debug or bool(os.environ.get("TAKEOUT_INDEX_DEBUG"))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None or isinstance(error, typer.Exit):
+            return
+        from pipeline.api import UsageError
+        from pipeline.settings import SettingsError
+        from pipeline.storage.library import InputError
+
+        if isinstance(error, KeyboardInterrupt):
+            _fail("interrupted: nothing was published, earlier results are unchanged", INTERRUPTED)
+        if isinstance(error, UsageError | SettingsError | InputError):
+            _fail(str(error), USAGE)
+        if isinstance(error, Exception) and not self.debug:
+            text = str(error) if type(error).__name__.endswith(("OutputError", "ClusterError")) else _reason(error)
+            _fail(text, FAILED)
+        if isinstance(error, Exception):
+            import traceback
+
+            traceback.print_exception(error)
+            raise typer.Exit(FAILED)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        where = f"{_shown(error.filename)}: " if error.filename else ""
+        return f"{where}{os.strerror(error.errno)}"
+    return f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def _usage(message: str) -> Exception:
+    from pipeline.api import UsageError
+
+    return UsageError(message)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    try:
+        print(f"takeout-index: {_shown(message)}", file=sys.stderr)
+    except OSError:
+        pass
+    raise typer.Exit(code)
+
+
+def _shown(text: object) -> str:
+    """Text for a terminal: control characters and bytes that are not text as escapes."""
+    from pipeline.summary import shown
+
+    return shown(os.fspath(text) if isinstance(text, os.PathLike) else str(text))
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def run() -> None:
+    """Run the command line and exit with its status."""
+    try:
+        app()
+    except BrokenPipeError:  # the reader of our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(FAILED)

@@ -1,0 +1,70 @@
+"""Entry and MediaItem: the values that flow from the listing to the row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.media.facts import Clip, Picture
+from pipeline.problems import Problem
+from pipeline.takeout.sidecar import Sidecar
+
+#: The operations whose time is measured, in the order of a file's road. `MediaItem.spent` has one number for each.
+OPERATIONS = ("open", "sidecar_read", "sidecar_parse", "content_read", "crc32", "mime", "exif", "video", "record")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One listed file, and all that is known of it before it is opened.
+
+    `path` is the path inside the export (``Takeout/…``, ``/``-separated) as `os.fsdecode` gives it, so that bytes
+    which are not UTF-8 survive; `part` names the part that holds it; `modified_ns` is nanoseconds since 1970 UTC.
+    `crc32` is set where the part's own directory states it.
+    """
+
+    path: str
+    part: str
+    size: int
+    modified_ns: int | None = None
+    crc32: int | None = None
+
+    @property
+    def folder(self) -> str:
+        """The path without its last component."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The last component of the path."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one pass over all bytes of a media file gave."""
+
+    size: int  # bytes read
+    crc32: int
+    source: str  # "read" or "archive": who computed the CRC-32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaItem:
+    """One media file on its way from the plan (`media` … `album`) to its row (the rest)."""
+
+    media: Entry
+    file_id: str
+    sidecar: Entry | None = None
+    sidecar_rule: str | None = None
+    edited_of: str | None = None  # file_id
+    live_partner: str | None = None  # file_id
+    album: str | None = None  # title
+    problems: tuple[Problem, ...] = ()
+
+    document: Sidecar | None = None
+    content: Content | None = None
+    mime: str | None = None
+    kind: str = "other"
+    picture: Picture | None = None
+    clip: Clip | None = None
+    tags: dict[str, str] | None = None
+    spent: tuple[float, ...] = field(default=(0.0,) * len(OPERATIONS), compare=False)  # seconds

@@ -1,0 +1,357 @@
+"""The plan: from a listing to media items with their sidecars, the state of every other file, albums, and shards.
+
+Pure: what must be read on the way (JSON files whose names do not say what they are) is asked for by `Listing.to_read` and
+handed back as Documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from pipeline.item import Entry, MediaItem
+from pipeline.problems import MediaError, Problem
+from pipeline.takeout.names import classify_name
+from pipeline.takeout.pairing import FolderPairing, pair_folder
+from pipeline.takeout.sidecar import SidecarGist, gist, parse_album
+
+#: Raised when extraction changes what it reads from the same bytes; part of the name of every shard.
+EXTRACTION_VERSION = 1
+
+#: What one file costs besides its bytes, as so many bytes more: about 0.3 ms against 12 GB/s.
+BYTES_PER_FILE = 3_000_000
+#: Shards of a library, at least (small ones excepted), so that all workers end together; and files per shard, at most.
+SHARDS, SHARD_FILES = 32, 512
+#: Files per shard, at least: a shard costs some milliseconds of its own.
+FEWEST_FILES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """The one final state of a listed file, and why, where the state alone does not say it."""
+
+    path: str
+    part: str
+    size: int | None
+    state: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """An album folder and what its metadata file says; `created_at` is UTC."""
+
+    folder: str
+    title: str
+    description: str | None
+    access: str | None
+    created_at: datetime | None
+    metadata_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a JSON file that had to be read turned out to be: its gist, its album if it is one, or why it cannot be read."""
+
+    gist: SidecarGist
+    album: Album | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Some media items: one task, one file of rows. Its name is a digest of all that its rows are made from."""
+
+    name: str
+    items: tuple[MediaItem, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its media files."""
+        return sum(item.media.size for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All the work of a run. Media files are in `items`, every listed file is in `files`, each once."""
+
+    items: tuple[MediaItem, ...]
+    files: tuple[ListedFile, ...]
+    albums: tuple[Album, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all media files."""
+        return sum(item.media.size for item in self.items)
+
+    def counts(self) -> Counter[str]:
+        """Files per state."""
+        return Counter(file.state for file in self.files)
+
+
+@dataclass(slots=True)
+class Folder:
+    """The files of one folder, merged over all parts: name -> the entries of that name, first part first."""
+
+    path: str
+    media: dict[str, list[Entry]] = field(default_factory=dict)
+    json: dict[str, list[Entry]] = field(default_factory=dict)
+    pairing: FolderPairing | None = None
+
+
+class Listing:
+    """Listed files on their way to a plan: added one by one, then paired folder by folder."""
+
+    def __init__(self) -> None:
+        self.folders: dict[str, Folder] = {}
+        self.files: list[ListedFile] = []  # those whose state the name alone decides
+        self.documents: dict[Entry, Document] = {}
+        self.count = 0
+        self.media_files = 0
+        self.media_bytes = 0
+
+    def add(self, entry: Entry) -> None:
+        """Sort a file by its name."""
+        self.count += 1
+        folder, _, name = entry.path.rpartition("/")
+        what = classify_name(folder, name)
+        if what.kind == "ignored":
+            self.files.append(ListedFile(entry.path, entry.part, entry.size, "ignored", what.reason))
+            return
+        found = self.folders.get(folder)
+        if found is None:
+            found = self.folders[folder] = Folder(folder)
+        if what.kind == "json":
+            found.json.setdefault(name, []).append(entry)
+            return
+        found.media.setdefault(name, []).append(entry)
+        self.media_files += 1
+        self.media_bytes += entry.size
+
+    def refuse(self, path: str, part: str, size: int | None, state: str, reason: str) -> None:
+        """Note a name that is not opened."""
+        self.count += 1
+        self.files.append(ListedFile(path, part, size, state, reason))
+
+    def pair(self) -> None:
+        """Pair every folder as far as names alone go."""
+        for folder in self.folders.values():
+            folder.pairing = pair_folder(folder.media, folder.json)
+
+    def to_read(self) -> list[Entry]:
+        """The JSON files that must be read before the pairing is final."""
+        return [
+            folder.json[name][0]
+            for folder in self.folders.values()
+            if folder.pairing
+            for name in folder.pairing.to_read
+            if folder.json[name][0] not in self.documents
+        ]
+
+    def learn(self, documents: Mapping[Entry, Document]) -> None:
+        """Pair again the folders of which something has been read."""
+        self.documents |= documents
+        for path in {entry.folder for entry in documents}:
+            folder = self.folders[path]
+            read = {
+                name: self.documents[entries[0]].gist
+                for name, entries in folder.json.items()
+                if entries[0] in self.documents
+            }
+            folder.pairing = pair_folder(folder.media, folder.json, read)
+
+    def repeated(self) -> Iterator[tuple[Entry, Entry]]:
+        """Pairs (later, first) of files of one path and size in several parts: copies, if their bytes agree."""
+        for folder in self.folders.values():
+            for entries in (*folder.media.values(), *folder.json.values()):
+                for later in entries[1:]:
+                    if later.size == entries[0].size:
+                        yield later, entries[0]
+
+    def plan(self, copies: frozenset[Entry] = frozenset()) -> Plan:
+        """The plan; `copies` are the files of `repeated` whose bytes agree with the first's."""
+        items: list[MediaItem] = []
+        files = list(self.files)
+        albums: list[Album] = []
+        for path in sorted(self.folders):
+            folder = self.folders[path]
+            assert folder.pairing is not None, "pair() comes first"
+            album = self._album(folder)
+            if album:
+                albums.append(album)
+            files.extend(self._json_files(folder, copies))
+            for entry, item in _media_items(folder, album.title if album else None, copies):
+                if item is None:
+                    files.append(_copy(entry, folder.media[entry.name][0]))
+                else:
+                    items.append(item)
+                    files.append(ListedFile(entry.path, entry.part, entry.size, "media"))
+        if len(files) != self.count:
+            raise AssertionError(f"{self.count:,} files were listed, but {len(files):,} have a state")
+        return Plan(tuple(items), tuple(files), tuple(albums))
+
+    def _album(self, folder: Folder) -> Album | None:
+        for name in sorted(folder.json):
+            document = self.documents.get(folder.json[name][0])
+            if document and document.album:
+                return document.album
+        return None
+
+    def _json_files(self, folder: Folder, copies: frozenset[Entry]) -> Iterator[ListedFile]:
+        pairing = folder.pairing
+        assert pairing is not None
+        used: dict[str, str] = {}
+        for name, pair in pairing.pairs.items():
+            if pair.sidecar is not None:
+                used.setdefault(pair.sidecar, name)
+        for name, entries in folder.json.items():
+            document = self.documents.get(entries[0])
+            if name in used:
+                state, reason = "sidecar", None
+            elif document is None:
+                raise AssertionError(f"{entries[0].path!r} is neither paired nor read")
+            elif document.error is not None:
+                state, reason = "unreadable", document.error
+            elif document.gist.kind == "album":
+                state, reason = "album_metadata", None
+            elif document.gist.kind == "item":
+                state = "unmatched_sidecar"
+                owner = pairing.redundant.get(name)
+                reason = f"{owner} has another sidecar" if owner else "no photo or video of this name in the folder"
+            else:
+                state, reason = "other_metadata", None
+            yield ListedFile(entries[0].path, entries[0].part, entries[0].size, state, reason)
+            for later in entries[1:]:
+                if later in copies:
+                    yield _copy(later, entries[0])
+                else:
+                    reason = f"another file of this path, in part {entries[0].part}, is used"
+                    yield ListedFile(later.path, later.part, later.size, "unmatched_sidecar", reason)
+
+
+def _copy(later: Entry, first: Entry) -> ListedFile:
+    return ListedFile(
+        later.path, later.part, later.size, "ignored", f"same path and content as in part {first.part}"
+    )
+
+
+def _media_items(
+    folder: Folder, album: str | None, copies: frozenset[Entry]
+) -> Iterator[tuple[Entry, MediaItem | None]]:
+    """Every media entry of a folder with its item, or None for a copy."""
+    assert folder.pairing is not None
+    for name in sorted(folder.media):
+        entries = folder.media[name]
+        pair = folder.pairing.pairs.get(name)
+        for number, entry in enumerate(entries):
+            if entry in copies:
+                yield entry, None
+                continue
+            item = MediaItem(media=entry, file_id=file_id(entry.path, number), album=album)
+            if number:
+                message = f"part {entries[0].part} holds another file of this path"
+                item = replace(item, problems=(Problem("pair", "same_path", message),))
+            if pair is not None:
+                prefix = f"{folder.path}/" if folder.path else ""
+                item = replace(
+                    item,
+                    sidecar=folder.json[pair.sidecar][0] if pair.sidecar is not None else None,
+                    sidecar_rule=pair.rule,
+                    edited_of=file_id(prefix + pair.edited_of) if pair.edited_of is not None else None,
+                    live_partner=file_id(prefix + pair.live_partner) if pair.live_partner is not None else None,
+                    problems=(*item.problems, *pair.problems),
+                )
+            yield entry, item
+
+
+def file_id(path: str, number: int = 0) -> str:
+    """The id of a file: 16 hex digits of BLAKE2b over the bytes of its path in the export.
+
+    `number` tells later files of the same path apart, which other parts hold with other content.
+    """
+    data = os.fsencode(path)
+    if number:
+        data += b"\0%d" % number
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def read_document(data: bytes, entry: Entry) -> Document:
+    """What a JSON file is. Bytes that are no JSON make a Document with `error`."""
+    try:
+        found = gist(data)
+        album = None
+        if found.kind == "album":
+            read = parse_album(data)
+            title = read.title if read.title is not None else entry.folder.rpartition("/")[2]
+            album = Album(entry.folder, title, read.description, read.access, read.created_at, entry.path)
+    except MediaError as error:
+        return unreadable_document(error.message)
+    return Document(found, album)
+
+
+def unreadable_document(reason: str) -> Document:
+    """A JSON file that could not be read."""
+    return Document(SidecarGist(kind="unreadable"), error=reason)
+
+
+def make_shards(items: Sequence[MediaItem], shard_files: int = 0, all_tags: bool = False) -> Iterator[Shard]:
+    """The items in order, cut into shards of about equal cost; `shard_files` > 0 is the most files in one."""
+    most_files = shard_files or SHARD_FILES
+    fewest = min(FEWEST_FILES, most_files)
+    total = sum(item.media.size + BYTES_PER_FILE for item in items)
+    enough = max(total / SHARDS, fewest * BYTES_PER_FILE)
+    batch: list[MediaItem] = []
+    cost = 0
+    for item in items:
+        batch.append(item)
+        cost += item.media.size + BYTES_PER_FILE
+        if len(batch) >= most_files or cost >= enough:
+            yield Shard(shard_name(batch, all_tags), tuple(batch))
+            batch, cost = [], 0
+    if batch:
+        yield Shard(shard_name(batch, all_tags), tuple(batch))
+
+
+def shard_name(items: Iterable[MediaItem], all_tags: bool = False) -> str:
+    """A digest of everything that the rows of these items are made from, the version of extraction included."""
+    digest = hashlib.blake2b(f"{EXTRACTION_VERSION} {all_tags}".encode(), digest_size=16)
+    for item in items:
+        digest.update(
+            repr(
+                (
+                    item.media,
+                    item.file_id,
+                    item.sidecar,
+                    item.sidecar_rule,
+                    item.edited_of,
+                    item.live_partner,
+                    item.album,
+                    item.problems,
+                )
+            ).encode("utf-8", "surrogateescape")
+        )
+    return digest.hexdigest()
+
+
+def missing_parts(names: Iterable[str]) -> list[str]:
+    """Numbers missing in the names of an export's parts (``takeout-20240101T000000Z-001``), as names.
+
+    >>> missing_parts(["takeout-20240101T000000Z-001", "takeout-20240101T000000Z-003"])
+    ['takeout-20240101T000000Z-002']
+    """
+    numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for name in names:
+        stem = name.rpartition("/")[2]
+        export, _, number = stem.rpartition("-")
+        if export.startswith("takeout-") and number.isascii() and number.isdigit() and len(number) <= 4:
+            numbers[export, len(number)].add(int(number))
+    return [
+        f"{export}-{number:0{width}d}"
+        for (export, width), found in sorted(numbers.items())
+        for number in range(1, max(found))
+        if number not in found
+    ]

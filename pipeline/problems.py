@@ -1,0 +1,68 @@
+"""A failure on one input file, as data.
+
+Input is read under `noting`, output never is: an unreadable input file is an answer about that file,
+anything else is a bug or a broken machine and stops the run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong with one file.
+
+    `stage` is the step that met it (``list``, ``pair``, ``sidecar``, ``read``, ``exif`` ...),
+    `kind` a short fixed word to count by, `message` a sentence for the person who owns the file.
+    """
+
+    stage: str
+    kind: str
+    message: str
+
+
+class MediaError(Exception):
+    """Bytes of one input file that mean nothing to us; `str(error)` is ``kind: message``.
+
+    Built from one string so that it survives pickling between processes.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The word before the colon."""
+        return str(self).partition(": ")[0]
+
+    @property
+    def message(self) -> str:
+        """The sentence after the colon."""
+        return str(self).partition(": ")[2] or str(self)
+
+
+def describe(error: Exception, stage: str) -> Problem:
+    """The Problem that an exception raised by reading or parsing one input file amounts to."""
+    if isinstance(error, MediaError):
+        return Problem(stage, error.kind, error.message)
+    if isinstance(error, FileNotFoundError):
+        return Problem(stage, "vanished", "the file was listed, but is gone")
+    if isinstance(error, OSError):
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return Problem(stage, "unreadable", reason)
+    # Parsers of hostile bytes raise anything: AssertionError, IndexError, UnicodeDecodeError, RecursionError.
+    text = str(error)[:200]
+    return Problem(stage, "damaged", f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+@contextmanager
+def noting(problems: list[Problem], stage: str) -> Iterator[None]:
+    """Turn an exception of the block into a Problem appended to `problems`.
+
+    The one place that catches `Exception`. Keep what stands under it to one parser's call on one file's bytes.
+    """
+    try:
+        yield
+    except Exception as error:
+        problems.append(describe(error, stage))

@@ -1,0 +1,172 @@
+"""Progress: what people see of a run while it lasts, on stderr. A bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+
+class Watch(Protocol):
+    """Someone who follows a run."""
+
+    def listing(self, files: int) -> None:
+        """So many files have been listed so far."""
+
+    def note(self, line: str) -> None:
+        """A step is done, or something is worth saying."""
+
+    def begin(self, files: int, size: int) -> None:
+        """Extraction begins: so many media files of so many bytes in all."""
+
+    def advance(self, files: int, size: int, problems: int) -> None:
+        """A shard is done: so many more files and bytes, so many files with problems among them."""
+
+
+class Silent:
+    """A Watch that says nothing."""
+
+    def listing(self, files: int) -> None:
+        """Nothing."""
+
+    def note(self, line: str) -> None:
+        """Nothing."""
+
+    def begin(self, files: int, size: int) -> None:
+        """Nothing."""
+
+    def advance(self, files: int, size: int, problems: int) -> None:
+        """Nothing."""
+
+
+class _Counts:
+    """What has been done since when, and from that speed and time left."""
+
+    def __init__(self, files: int, size: int) -> None:
+        self.all_files, self.all_bytes = files, size
+        self.files = self.bytes = self.problems = 0
+        self.started = time.monotonic()
+
+    def add(self, files: int, size: int, problems: int) -> None:
+        self.files += files
+        self.bytes += size
+        self.problems += problems
+
+    @property
+    def share(self) -> float:
+        """Share done, weighed by bytes and by files, as either may dominate."""
+        by_files = self.files / self.all_files if self.all_files else 1.0
+        by_bytes = self.bytes / self.all_bytes if self.all_bytes else by_files
+        return min(1.0, (by_files + by_bytes) / 2)
+
+    def line(self) -> str:
+        elapsed = max(time.monotonic() - self.started, 1e-6)
+        left = elapsed / self.share * (1 - self.share) if self.share else None
+        return (
+            f"{self.files:,} of {self.all_files:,} files, {self.files / elapsed:,.0f} files/s, "
+            f"{self.bytes / elapsed / 1e6:,.0f} MB/s, "
+            f"{'ETA ' + clock(left) if left is not None else 'ETA unknown'}, {self.problems:,} with problems"
+        )
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> clock(4), clock(75), clock(7300)
+    ('4 s', '1 min 15 s', '2 h 2 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Lines:
+    """A Watch that writes a plain line at most every `every` seconds: for logs and pipes."""
+
+    def __init__(self, stream: TextIO, every: float = 2.0) -> None:
+        self.stream, self.every = stream, every
+        self.last = 0.0
+        self.counts = _Counts(0, 0)
+
+    def _say(self, line: str, always: bool = False) -> None:
+        now = time.monotonic()
+        if always or now - self.last >= self.every:
+            self.last = now
+            try:
+                print(line, file=self.stream, flush=True)
+            except OSError:  # a full or closed log must not end the run
+                self.every = float("inf")
+
+    def listing(self, files: int) -> None:
+        """Files found so far."""
+        self._say(f"listing: {files:,} files found")
+
+    def note(self, line: str) -> None:
+        """Always said."""
+        self._say(line, always=True)
+
+    def begin(self, files: int, size: int) -> None:
+        """Starts the clock."""
+        self.counts = _Counts(files, size)
+        self.last = time.monotonic()
+
+    def advance(self, files: int, size: int, problems: int) -> None:
+        """Files/s, MB/s, time left, problems."""
+        self.counts.add(files, size, problems)
+        self._say("reading: " + self.counts.line(), always=self.counts.files == self.counts.all_files)
+
+
+class Bar:
+    """A Watch that keeps one line of the terminal up to date."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.progress_bar import ProgressBar
+
+        self.console = Console(file=stream, highlight=False, markup=False)
+        self.live = Live(console=self.console, refresh_per_second=8, transient=True)
+        self.bar = ProgressBar(total=1.0, width=24)
+        self.counts = _Counts(0, 0)
+
+    def listing(self, files: int) -> None:
+        """Files found so far."""
+        self.live.update(f"listing: {files:,} files found")
+
+    def note(self, line: str) -> None:
+        """Printed above the line."""
+        self.live.update("")
+        self.console.print(line)
+
+    def begin(self, files: int, size: int) -> None:
+        """Starts the clock."""
+        self.counts = _Counts(files, size)
+
+    def advance(self, files: int, size: int, problems: int) -> None:
+        """The bar, files/s, MB/s, time left, problems."""
+        from rich.table import Table
+
+        self.counts.add(files, size, problems)
+        self.bar.update(self.counts.share)
+        row = Table.grid(padding=(0, 1))
+        row.add_row(self.bar, self.counts.line())
+        self.live.update(row)
+
+
+@contextmanager
+def watching(quiet: bool, stream: TextIO | None = None) -> Iterator[Watch]:
+    """The Watch that fits where stderr goes: silent if `quiet`, a bar on a terminal, else plain lines."""
+    stream = stream or sys.stderr
+    if quiet or stream is None:
+        yield Silent()
+    elif stream.isatty():
+        bar = Bar(stream)
+        with bar.live:
+            yield bar
+    else:
+        yield Lines(stream)

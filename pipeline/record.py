@@ -1,0 +1,322 @@
+"""RECORD: the columns of a row, and `to_record`, which makes one.
+
+The only place where column names are written. Parquet is written with RECORD, the SQLite tables, `datapackage.json` and
+`metadata.yaml` are generated from it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from pipeline.item import MediaItem
+from pipeline.media.facts import Clip, Exif, Picture
+from pipeline.media.sniff import mime_mismatch
+from pipeline.problems import Problem
+from pipeline.resolve import resolve
+from pipeline.takeout.names import split_extension
+from pipeline.takeout.sidecar import Sidecar
+
+#: Schema version of the results (`PRAGMA user_version`); raised when a column's name, type or meaning changes.
+SCHEMA_VERSION = 1
+
+UTC_TIME = pa.timestamp("us", tz="UTC")
+WALL_CLOCK = pa.timestamp("us")
+PROBLEM = pa.struct([("stage", pa.string()), ("kind", pa.string()), ("message", pa.string())])
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result table. A `facet` is offered for browsing; it and an `indexed` one have an index in SQLite."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+    facet: bool = False
+    indexed: bool = False
+
+
+TEXT, BOOL, INT, REAL = pa.string(), pa.bool_(), pa.int64(), pa.float64()
+
+COLUMNS: tuple[Column, ...] = (
+    # identity
+    Column("file_id", TEXT, "Stable id of the file: the first 16 hex digits of BLAKE2b over its path in the export"),
+    Column("path", TEXT, "Path inside the export, Takeout/…; bytes that are not UTF-8 are shown as \\xNN", indexed=True),
+    Column("path_bytes", pa.binary(), "The exact bytes of the path, where they are not UTF-8"),
+    Column("part", TEXT, "The part (folder or archive) of the export that holds the file", facet=True),
+    Column("folder", TEXT, "Path without the name", facet=True),
+    Column("name", TEXT, "File name"),
+    Column("extension", TEXT, "Extension of the name, lower case, no dot", facet=True),
+    Column("size", INT, "Size of the file", "bytes"),
+    Column("modified_at", UTC_TIME, "Modification time of the file in its part"),
+    Column("crc32", TEXT, "CRC-32 of the content, eight lower-case hex digits"),
+    Column("crc32_source", TEXT, "read: computed from the bytes; archive: as the archive's directory states it"),
+    Column("content_id", TEXT, "crc32-size: equal for files of equal content", indexed=True),
+    # type
+    Column("mime", TEXT, "MIME type by content", facet=True),
+    Column("mime_mismatch", BOOL, "Content and extension disagree", facet=True),
+    Column("kind", TEXT, "image, video or other", facet=True),
+    # image and video
+    Column("width", INT, "Width as stored, before rotation", "pixels"),
+    Column("height", INT, "Height as stored, before rotation", "pixels"),
+    Column("orientation", INT, "EXIF orientation, 1 to 8"),
+    Column("rotation", INT, "Clockwise rotation that a video asks for", "degrees"),
+    Column("duration_s", REAL, "Duration of a video", "seconds"),
+    Column("frame_rate", REAL, "Mean frame rate of a video", "frames per second"),
+    Column("video_codec", TEXT, "Four-character code or usual name of the video codec", facet=True),
+    Column("video_created_at", UTC_TIME, "Creation time that a video states"),
+    Column("video_latitude", REAL, "Latitude that a video states", "degrees"),
+    Column("video_longitude", REAL, "Longitude that a video states", "degrees"),
+    Column("video_altitude_m", REAL, "Altitude that a video states", "metres"),
+    Column("content_identifier", TEXT, "Apple's identifier that a live photo's still and video share"),
+    # camera
+    Column("make", TEXT, "Maker of the camera", facet=True),
+    Column("model", TEXT, "Model of the camera", facet=True),
+    Column("lens_model", TEXT, "Model of the lens"),
+    Column("software", TEXT, "Software that wrote the file"),
+    Column("iso", INT, "ISO speed"),
+    Column("f_number", REAL, "Aperture as f-number"),
+    Column("exposure_time_s", REAL, "Exposure time", "seconds"),
+    Column("focal_length_mm", REAL, "Focal length", "millimetres"),
+    Column("focal_length_35mm", INT, "Focal length as on 35 mm film", "millimetres"),
+    Column("flash_fired", BOOL, "The flash fired"),
+    # EXIF time, place
+    Column("exif_taken_text", TEXT, "EXIF DateTimeOriginal, else DateTimeDigitized, as written"),
+    Column("exif_taken_local", WALL_CLOCK, "The same as a wall clock time, without zone, with sub-seconds"),
+    Column("exif_utc_offset_min", INT, "UTC offset that EXIF states", "minutes"),
+    Column("exif_gps_at", UTC_TIME, "EXIF GPS date and time"),
+    Column("exif_latitude", REAL, "Latitude that EXIF states", "degrees"),
+    Column("exif_longitude", REAL, "Longitude that EXIF states", "degrees"),
+    Column("exif_altitude_m", REAL, "Altitude that EXIF states", "metres"),
+    # sidecar
+    Column("sidecar_path", TEXT, "Path of the JSON sidecar inside the export"),
+    Column("sidecar_rule", TEXT, "The rule that paired file and sidecar", facet=True),
+    Column("title", TEXT, "Name at upload"),
+    Column("description", TEXT, "Caption"),
+    Column("sidecar_taken_at", UTC_TIME, "photoTakenTime of the sidecar"),
+    Column("uploaded_at", UTC_TIME, "creationTime of the sidecar: when the item was uploaded"),
+    Column("sidecar_latitude", REAL, "Latitude of geoData", "degrees"),
+    Column("sidecar_longitude", REAL, "Longitude of geoData", "degrees"),
+    Column("sidecar_altitude_m", REAL, "Altitude of geoData", "metres"),
+    Column("sidecar_exif_latitude", REAL, "Latitude of geoDataExif", "degrees"),
+    Column("sidecar_exif_longitude", REAL, "Longitude of geoDataExif", "degrees"),
+    Column("sidecar_exif_altitude_m", REAL, "Altitude of geoDataExif", "metres"),
+    Column("people", pa.list_(TEXT), "Names of the people labelled in the picture"),
+    Column("favorited", BOOL, "Marked as a favourite", facet=True),
+    Column("archived", BOOL, "In the archive", facet=True),
+    Column("trashed", BOOL, "In the bin", facet=True),
+    Column("views", INT, "Number of views"),
+    Column("url", TEXT, "Address of the item in Google Photos"),
+    Column("origin", TEXT, "How the item came to Google Photos, e.g. mobileUpload", facet=True),
+    Column("device_type", TEXT, "Kind of device that uploaded it, e.g. ANDROID_PHONE", facet=True),
+    Column("app_source", TEXT, "Android package that made the item", facet=True),
+    # resolved
+    Column("taken_at", UTC_TIME, "When it was taken, as an instant", indexed=True),
+    Column("taken_local", WALL_CLOCK, "When it was taken, by the clock on the wall there"),
+    Column("utc_offset_min", INT, "UTC offset of the wall clock", "minutes"),
+    Column("time_zone", TEXT, "IANA time zone of the place", facet=True),
+    Column("taken_at_rule", TEXT, "Where taken_at comes from", facet=True),
+    Column("taken_year", pa.int32(), "Year of taken_local, else of taken_at, else 0", facet=True),
+    Column("latitude", REAL, "Where it was taken", "degrees"),
+    Column("longitude", REAL, "Where it was taken", "degrees"),
+    Column("altitude_m", REAL, "Where it was taken", "metres"),
+    Column("location_rule", TEXT, "Where the position comes from", facet=True),
+    # relations
+    Column("album", TEXT, "Title of the album in whose folder the file lies", facet=True),
+    Column("edited_of", TEXT, "file_id of the original of which this is an edit"),
+    Column("live_partner", TEXT, "file_id of the other half of a live or motion photo"),
+    Column("duplicate_of", TEXT, "file_id of the file of equal content that counts as the original", facet=True),
+    # raw
+    Column("sidecar_json", TEXT, "The whole sidecar"),
+    Column("exif_json", TEXT, "All tags, as a JSON object (with --all-tags)"),
+    # outcome
+    Column("status", TEXT, "ok, partial (some facts could not be read) or failed (none could)", facet=True),
+    Column("problems", pa.list_(PROBLEM), "What went wrong with this file"),
+)
+
+#: One row of `media`.
+RECORD: pa.Schema = pa.schema(
+    [pa.field(c.name, c.type, metadata={"meaning": c.meaning, "unit": c.unit}) for c in COLUMNS]
+)
+
+FILE_COLUMNS: tuple[Column, ...] = (
+    Column("path", TEXT, "Path inside the export; bytes that are not UTF-8 are shown as \\xNN"),
+    Column("path_bytes", pa.binary(), "The exact bytes of the path, where they are not UTF-8"),
+    Column("part", TEXT, "The part (folder or archive) that holds the file", facet=True),
+    Column("size", INT, "Size, where it could be found out", "bytes"),
+    Column(
+        "state",
+        TEXT,
+        "media, sidecar, album_metadata, other_metadata, unmatched_sidecar, ignored or unreadable",
+        facet=True,
+    ),
+    Column("reason", TEXT, "Why, where the state alone does not say it"),
+)
+
+#: One row of `files`.
+FILES: pa.Schema = pa.schema(
+    [pa.field(c.name, c.type, metadata={"meaning": c.meaning, "unit": c.unit}) for c in FILE_COLUMNS]
+)
+
+#: The column by which `media` is partitioned.
+PARTITION = "taken_year"
+
+#: Every state that a listed file can end in.
+STATES = ("media", "sidecar", "album_metadata", "other_metadata", "unmatched_sidecar", "ignored", "unreadable")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_EXIF, _NO_CLIP, _NO_PICTURE, _NO_SIDECAR = Exif(), Clip(), Picture(), Sidecar()
+
+
+def stored_text(path: str) -> str:
+    r"""A path as it is stored and shown: UTF-8, with every byte that is not as ``\xNN``.
+
+    >>> stored_text("caf\udce9.jpg")
+    'caf\\xe9.jpg'
+    """
+    if path.isascii():
+        return path
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def stored_bytes(path: str) -> bytes | None:
+    """The bytes of a path that `stored_text` cannot give back, else None."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return None
+
+
+def to_time(nanoseconds: int | None) -> datetime | None:
+    """Nanoseconds since 1970 as an aware UTC datetime; None where that lies outside the years 1 to 9999."""
+    if nanoseconds is None:
+        return None
+    try:
+        return EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    except OverflowError:
+        return None
+
+
+def status(item: MediaItem) -> str:
+    """``failed`` if the bytes could not be read or mean nothing to us, ``partial`` if anything was amiss, else ``ok``."""
+    if item.content is None or (item.kind == "other" and any(p.stage != "sidecar" for p in item.problems)):
+        return "failed"
+    return "partial" if item.problems else "ok"
+
+
+def to_record(item: MediaItem) -> dict[str, Any]:
+    """The row of a finished item: a value for every column of RECORD. `duplicate_of` is settled over all rows later."""
+    media, content = item.media, item.content
+    sidecar = item.document or _NO_SIDECAR
+    picture, clip = item.picture or _NO_PICTURE, item.clip or _NO_CLIP
+    exif = picture.exif or _NO_EXIF
+    resolved = resolve(sidecar=item.document, exif=picture.exif, clip=item.clip)
+    extension = split_extension(media.name)[1].lower().removeprefix(".")
+    crc32 = f"{content.crc32:08x}" if content else None
+    size = content.size if content else media.size
+    return {
+        "file_id": item.file_id,
+        "path": stored_text(media.path),
+        "path_bytes": stored_bytes(media.path),
+        "part": stored_text(media.part),
+        "folder": stored_text(media.folder),
+        "name": stored_text(media.name),
+        "extension": stored_text(extension),
+        "size": size,
+        "modified_at": to_time(media.modified_ns),
+        "crc32": crc32,
+        "crc32_source": content.source if content else None,
+        "content_id": f"{crc32}-{size}" if content else None,
+        "mime": item.mime,
+        "mime_mismatch": mime_mismatch(item.mime, extension) if item.mime else None,
+        "kind": item.kind,
+        "width": picture.width if item.picture else clip.width,
+        "height": picture.height if item.picture else clip.height,
+        "orientation": exif.orientation,
+        "rotation": clip.rotation,
+        "duration_s": clip.duration_s,
+        "frame_rate": clip.frame_rate,
+        "video_codec": clip.video_codec,
+        "video_created_at": clip.created_at,
+        "video_latitude": clip.latitude,
+        "video_longitude": clip.longitude,
+        "video_altitude_m": clip.altitude_m,
+        "content_identifier": clip.content_identifier,
+        "make": exif.make or clip.make,
+        "model": exif.model or clip.model,
+        "lens_model": exif.lens_model,
+        "software": exif.software or clip.software,
+        "iso": exif.iso,
+        "f_number": exif.f_number,
+        "exposure_time_s": exif.exposure_time_s,
+        "focal_length_mm": exif.focal_length_mm,
+        "focal_length_35mm": exif.focal_length_35mm,
+        "flash_fired": exif.flash_fired,
+        "exif_taken_text": exif.taken_text,
+        "exif_taken_local": exif.taken_local,
+        "exif_utc_offset_min": exif.utc_offset_min,
+        "exif_gps_at": exif.gps_at,
+        "exif_latitude": exif.latitude,
+        "exif_longitude": exif.longitude,
+        "exif_altitude_m": exif.altitude_m,
+        "sidecar_path": stored_text(item.sidecar.path) if item.sidecar else None,
+        "sidecar_rule": item.sidecar_rule,
+        "title": sidecar.title,
+        "description": sidecar.description,
+        "sidecar_taken_at": sidecar.taken_at,
+        "uploaded_at": sidecar.uploaded_at,
+        "sidecar_latitude": sidecar.latitude,
+        "sidecar_longitude": sidecar.longitude,
+        "sidecar_altitude_m": sidecar.altitude_m,
+        "sidecar_exif_latitude": sidecar.exif_latitude,
+        "sidecar_exif_longitude": sidecar.exif_longitude,
+        "sidecar_exif_altitude_m": sidecar.exif_altitude_m,
+        "people": list(sidecar.people),
+        "favorited": sidecar.favorited if item.document else None,
+        "archived": sidecar.archived if item.document else None,
+        "trashed": sidecar.trashed if item.document else None,
+        "views": sidecar.views,
+        "url": sidecar.url,
+        "origin": sidecar.origin,
+        "device_type": sidecar.device_type,
+        "app_source": sidecar.app_source,
+        "taken_at": resolved.taken_at,
+        "taken_local": resolved.taken_local,
+        "utc_offset_min": resolved.utc_offset_min,
+        "time_zone": resolved.time_zone,
+        "taken_at_rule": resolved.taken_at_rule,
+        "taken_year": resolved.taken_year,
+        "latitude": resolved.latitude,
+        "longitude": resolved.longitude,
+        "altitude_m": resolved.altitude_m,
+        "location_rule": resolved.location_rule,
+        "album": item.album,
+        "edited_of": item.edited_of,
+        "live_partner": item.live_partner,
+        "duplicate_of": None,
+        "sidecar_json": sidecar.json,
+        "exif_json": orjson.dumps(item.tags).decode() if item.tags is not None else None,
+        "status": status(item),
+        "problems": [_problem(problem) for problem in item.problems],
+    }
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"stage": problem.stage, "kind": problem.kind, "message": stored_text(problem.message)}
+
+
+def set_duplicates(rows: pa.Table, duplicates: Mapping[str, str]) -> pa.Table:
+    """The rows with `duplicate_of` filled in from `duplicates` (file_id -> file_id)."""
+    if not duplicates:
+        return rows
+    column = rows.schema.get_field_index("duplicate_of")
+    values = [duplicates.get(file_id) for file_id in rows.column("file_id").to_pylist()]
+    return rows.set_column(column, rows.schema.field(column), pa.array(values, TEXT))

@@ -1,0 +1,188 @@
+"""What happens to one media item, stage by stage. Knows nothing of Dask.
+
+Stages are chained as lazy iterators inside one task: while `extract` computes on one item, the threads of `read_sidecars`
+already wait for the next ones.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from itertools import islice
+from time import perf_counter
+from typing import Any
+
+from zlib_ng import zlib_ng
+
+from pipeline.item import OPERATIONS, Content, MediaItem
+from pipeline.media.read import read_facts
+from pipeline.problems import MediaError, Problem, noting
+from pipeline.record import to_record
+from pipeline.storage.library import Library, OpenFile, opened
+from pipeline.takeout.sidecar import parse_sidecar
+
+#: A sidecar is about 1 kB; one beyond this is refused by its size.
+LARGEST_SIDECAR = 32 << 20
+#: Read size. A block of this size stays in the CPU's cache between reading and CRC-32.
+BLOCK = 512 << 10
+#: Bytes from the front of a file that are kept in memory for the readers of metadata.
+HEAD = 128 << 10
+#: Items whose sidecar is read by one turn of an I/O thread: a hand-over between threads costs more than a warm read.
+TURN = 4
+
+Opened = tuple[MediaItem, OpenFile | None]
+
+
+def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) -> Iterator[Opened]:
+    """Each item with its sidecar parsed and its file opened, in order.
+
+    `threads` threads run a bounded window of items ahead of the consumer; 0 reads each item when it is asked for.
+    """
+    if threads <= 0:
+        for item in items:
+            yield _open_item(item, library)
+        return
+    turns = _turns(items)
+    window: deque[Future[list[Opened]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="read_sidecars") as pool:
+        try:
+            for turn in islice(turns, threads + 1):
+                window.append(pool.submit(_open_items, turn, library))
+            while window:
+                opened = window.popleft().result()
+                for turn in islice(turns, 1):
+                    window.append(pool.submit(_open_items, turn, library))
+                yield from opened
+        finally:  # the consumer may stop early
+            for future in window:
+                if not future.cancel():
+                    for _, file in future.result():
+                        if file is not None:
+                            file.close()
+
+
+def _turns(items: Iterable[MediaItem]) -> Iterator[list[MediaItem]]:
+    items = iter(items)
+    while turn := list(islice(items, TURN)):
+        yield turn
+
+
+def _open_items(items: list[MediaItem], library: Library) -> list[Opened]:
+    return [_open_item(item, library, hint=True) for item in items]
+
+
+def _open_item(item: MediaItem, library: Library, hint: bool = False) -> Opened:
+    problems: list[Problem] = []
+    spent = dict.fromkeys(OPERATIONS, 0.0)
+    document = None
+    started = perf_counter()
+    if item.sidecar is not None:
+        data = None
+        with noting(problems, "sidecar"):
+            with opened(library, item.sidecar) as file:
+                data = file.read_all(LARGEST_SIDECAR)
+        spent["sidecar_read"], started = _lap(started)
+        if data is not None:
+            with noting(problems, "sidecar"):
+                document, found = parse_sidecar(data)
+                problems.extend(found)
+        spent["sidecar_parse"], started = _lap(started)
+    media = None
+    with noting(problems, "read"):
+        media = library.open(item.media)
+        if hint:
+            media.hint_whole_read()
+    spent["open"], _ = _lap(started)
+    item = replace(
+        item, document=document, problems=(*item.problems, *problems), spent=tuple(spent[name] for name in OPERATIONS)
+    )
+    return item, media
+
+
+def extract(opened: Opened, all_tags: bool = False) -> MediaItem:
+    """The item with everything that its bytes say, read in one pass over the file."""
+    item, file = opened
+    if file is None:
+        return item
+    problems: list[Problem] = []
+    spent = dict(zip(OPERATIONS, item.spent, strict=True))
+    try:
+        content = None
+        head = b""
+        with noting(problems, "read"):
+            content, head = _read_content(file, spent)
+            if content.size != item.media.size or file.size != content.size:
+                problems.append(Problem("read", "changed", "the file changed between listing and reading"))
+        if content is None:
+            return _finished(item, problems, spent)
+        item = replace(item, content=content)
+        if content.size == 0:
+            problems.append(Problem("read", "empty", "the file has no bytes"))
+            return _finished(item, problems, spent)
+        facts = read_facts(file, head, item.media.name, all_tags)
+        for operation, seconds in facts.spent.items():
+            spent[operation] += seconds
+        item = replace(
+            item, mime=facts.mime, kind=facts.kind, picture=facts.picture, clip=facts.clip, tags=facts.tags
+        )
+        return _finished(item, [*problems, *facts.problems], spent)
+    finally:
+        file.close()
+
+
+def _finished(item: MediaItem, problems: list[Problem], spent: dict[str, float]) -> MediaItem:
+    return replace(
+        item, problems=(*item.problems, *problems), spent=tuple(spent[operation] for operation in OPERATIONS)
+    )
+
+
+@cache
+def _buffer() -> memoryview:
+    """One block per process. An anonymous mmap starts on a page; malloc's large blocks lie 16 bytes off, and copies
+    into those run at a fraction of the speed on some processors."""
+    return memoryview(mmap.mmap(-1, BLOCK))
+
+
+def _read_content(file: OpenFile, spent: dict[str, float]) -> tuple[Content, bytes]:
+    """CRC-32 and size of all bytes, and the head. Raises OSError, MediaError if the file does not end."""
+    buffer = _buffer()
+    head = b""
+    crc = size = 0
+    reading = computing = 0.0
+    started = perf_counter()
+    while length := file.read_into(buffer):
+        read = perf_counter()
+        block = buffer[:length]
+        crc = zlib_ng.crc32(block, crc)
+        if size < HEAD:
+            head += bytes(block[: HEAD - size])
+        size += length
+        reading += read - started
+        started = perf_counter()
+        computing += started - read
+        if size > file.size:
+            raise MediaError(f"changed: the file grew beyond its {file.size:,} bytes while it was read")
+        if size == file.size and length < BLOCK:
+            break
+    spent["content_read"] += reading + perf_counter() - started
+    spent["crc32"] += computing
+    return Content(size, crc, "read"), head
+
+
+def make_rows(item: MediaItem) -> tuple[dict[str, Any], tuple[float, ...]]:
+    """The row of a finished item, and the seconds that each of OPERATIONS took for it."""
+    started = perf_counter()
+    row = to_record(item)
+    spent = dict(zip(OPERATIONS, item.spent, strict=True))
+    spent["record"] = perf_counter() - started
+    return row, tuple(spent[operation] for operation in OPERATIONS)
+
+
+def _lap(started: float) -> tuple[float, float]:
+    """Seconds since `started`, and now."""
+    now = perf_counter()
+    return now - started, now

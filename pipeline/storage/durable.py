@@ -1,0 +1,65 @@
+"""Writing files so that a reader finds them whole or not at all, private to the user."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def private_folder(path: Path) -> Path:
+    """Make the folder and its parents; the folder itself is for the user only (0700). Returns it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; it takes the name `path`, private (0600), when the block ends well."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.close(descriptor)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """fsync a file, or a folder's list of names."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def put_in_place(new: Path, old: Path) -> None:
+    """Give `new` (file or folder) the name `old` in one step; what bore it before, if anything, is now called `new`.
+
+    Linux can exchange two names in one system call (renameat2(2), RENAME_EXCHANGE); file systems without it get two
+    renames with a short gap between them.
+    """
+    if not os.path.lexists(old):
+        new.rename(old)
+        return
+    library = ctypes.CDLL(None, use_errno=True)
+    if hasattr(library, "renameat2"):
+        done = library.renameat2(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE)
+        if done == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(number, os.strerror(number), os.fspath(old))
+    aside = old.with_name(f"{old.name}.aside")
+    old.rename(aside)
+    new.rename(old)
+    aside.rename(new)

@@ -1,0 +1,326 @@
+"""Library: the parts of one Takeout export behind one `walk` and one `open`.
+
+Input is only ever read: opened read-only, never through a link that leaves its part, never if it is not a regular file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.item import Entry
+from pipeline.problems import MediaError
+
+#: Linux refuses longer paths in one call (PATH_MAX is 4,096 with its closing NUL); they are walked in steps.
+LONGEST_PATH = 4000
+
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class InputError(Exception):
+    """An INPUT that cannot be used as given; the message is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A listed name that is not opened: `state` is ``ignored`` or ``unreadable``, `reason` says why."""
+
+    path: str
+    part: str
+    state: str
+    reason: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One folder of the export.
+
+    `prefix` + the path below `root` is the path inside the export; `without` names sub-folders that are parts of their own.
+    """
+
+    name: str
+    root: str
+    prefix: str
+    without: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class OpenFile:
+    """A regular file open for reading: a media Source whose bytes can also be read front to back."""
+
+    descriptor: int
+    size: int
+    modified_ns: int
+    path: str | None = None
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """The bytes [offset, offset + length), fewer at the end of the file."""
+        if offset < 0 or length <= 0 or offset >= self.size:
+            return b""
+        return os.pread(self.descriptor, min(length, self.size - offset), offset)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Read the next bytes into `buffer`; 0 at the end."""
+        return os.readv(self.descriptor, [buffer])
+
+    def read_all(self, limit: int) -> bytes:
+        """The whole content. Raises MediaError above `limit` bytes."""
+        if self.size > limit:
+            raise MediaError(f"too_large: {self.size:,} bytes, more than {limit:,}")
+        blocks: list[bytes] = []
+        length = 0
+        while block := os.pread(self.descriptor, max(self.size, 1) if not blocks else 65536, length):
+            blocks.append(block)
+            length += len(block)
+            if length >= self.size and length > limit:
+                raise MediaError(f"too_large: grew beyond {limit:,} bytes while it was read")
+            if length == self.size:
+                break
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def hint_whole_read(self) -> None:
+        """Tell the kernel that the first blocks are wanted soon, so that the disk works while we compute."""
+        os.posix_fadvise(self.descriptor, 0, min(self.size, 4 << 20), os.POSIX_FADV_WILLNEED)
+
+    def close(self) -> None:
+        """Close it; may be called again."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One export: all its parts. Small, picklable, the same on every worker."""
+
+    parts: tuple[Part, ...]
+    _roots: dict[str, Part] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_roots", {part.name: part for part in self.parts})
+
+    @classmethod
+    def of(cls, inputs: Sequence[str | os.PathLike[str]]) -> Library:
+        """The library whose parts are `inputs`. Raises InputError."""
+        roots: list[str] = []
+        for given in inputs:
+            root = os.path.realpath(Path(given).expanduser())
+            try:
+                mode = os.stat(root).st_mode
+                if not stat.S_ISDIR(mode):
+                    raise InputError(f"{_shown(given)} is not a folder")
+                os.scandir(root).close()
+            except OSError as error:
+                raise InputError(f"cannot read {_shown(given)}: {os.strerror(error.errno or 0)}") from error
+            if root in roots:
+                raise InputError(f"{_shown(given)} is given twice")
+            roots.append(root)
+        for root in roots:
+            for other in roots:
+                if root != other and is_inside(root, other):
+                    raise InputError(f"{_shown(root)} lies inside {_shown(other)}; give one of the two")
+        parts = [part for root in roots for part in _parts_of(root)]
+        names = _unique_names([part.root for part in parts])
+        return cls(tuple(Part(name, p.root, p.prefix, p.without) for name, p in zip(names, parts, strict=True)))
+
+    def walk(self) -> Iterator[Entry | Refused]:
+        """Every file of every part, each once: an Entry if it may be opened, else Refused. Sorted within each folder."""
+        for part in self.parts:
+            yield from _walk(part)
+
+    def open(self, entry: Entry) -> OpenFile:
+        """The entry's file. Raises OSError, or MediaError if it is not (or no longer) a regular file inside its part."""
+        part = self._roots[entry.part]
+        relative = entry.path.removeprefix(part.prefix)
+        try:
+            descriptor = _open_below(part.root, relative, _READ_FLAGS)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            target = _target_below(part.root, f"{part.root}/{relative}")
+            descriptor = os.open(target, _READ_FLAGS)
+        try:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                raise MediaError(f"not_a_file: it has become {_file_type(state.st_mode)}")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return OpenFile(descriptor, state.st_size, state.st_mtime_ns, f"{part.root}/{relative}")
+
+
+@contextmanager
+def opened(library: Library, entry: Entry) -> Iterator[OpenFile]:
+    """The entry's file, closed at the end of the block."""
+    file = library.open(entry)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """`path` is `folder` or lies below it (both absolute and resolved)."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    return ascii(os.fspath(path)) if not os.fspath(path).isprintable() else os.fspath(path)
+
+
+def _child_folders(root: str) -> list[str]:
+    with os.scandir(root) as entries:
+        return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+
+
+def _parts_of(root: str) -> Iterator[Part]:
+    """The parts that a folder given as INPUT amounts to, with the path of each inside the export.
+
+    People give the folder that holds ``Takeout``, ``Takeout`` itself, ``Takeout/Google Photos``, or a folder in which
+    several archives were unpacked side by side (``takeout-…-001/Takeout``, ``takeout-…-002/Takeout``).
+    """
+    children = _child_folders(root)
+    if "Takeout" in children:
+        yield Part("", root, "")
+        return
+    unpacked = []
+    for child in children:
+        try:
+            if "Takeout" in _child_folders(f"{root}/{child}"):
+                unpacked.append(child)
+        except OSError:
+            continue  # the walk lists it as unreadable
+    for child in unpacked:
+        yield Part("", f"{root}/{child}", "")
+    components = root.split("/")
+    prefix = "Takeout/"
+    if "Takeout" in components:
+        last = len(components) - 1 - components[::-1].index("Takeout")
+        prefix = "/".join(components[last:]) + "/"
+    yield Part("", root, prefix, frozenset(unpacked))
+
+
+def _unique_names(roots: list[str]) -> list[str]:
+    """The shortest trailing paths that tell the roots apart.
+
+    >>> _unique_names(["/a/x/Takeout", "/a/y/Takeout", "/b/z"])
+    ['x/Takeout', 'y/Takeout', 'z']
+    """
+    names = []
+    for root in roots:
+        components = root.strip("/").split("/")
+        for length in range(1, len(components) + 1):
+            name = "/".join(components[-length:])
+            if sum(other == "/" + name or other.endswith("/" + name) for other in roots) <= 1:
+                break
+        names.append(name)
+    return names
+
+
+def _walk(part: Part) -> Iterator[Entry | Refused]:
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = _list_folder(part.root, folder)
+        except OSError as error:
+            path = part.prefix + folder.rstrip("/")
+            yield Refused(path, part.name, "unreadable", f"folder cannot be listed: {os.strerror(error.errno or 0)}")
+            continue
+        below = []
+        for name, state in entries:
+            if state is not None and stat.S_ISDIR(state.st_mode):
+                if folder or name not in part.without:
+                    below.append(f"{folder}{name}/")
+            elif state is not None and stat.S_ISREG(state.st_mode):
+                yield Entry(f"{part.prefix}{folder}{name}", part.name, state.st_size, state.st_mtime_ns)
+            else:
+                yield _special(part, f"{folder}{name}", state)
+        pending.extend(reversed(below))
+
+
+def _list_folder(root: str, folder: str) -> list[tuple[str, os.stat_result | None]]:
+    """Names and lstat of a folder, sorted by name; None for a name that is gone again."""
+    descriptor = None
+    if len(root) + len(os.fsencode(folder)) > LONGEST_PATH:
+        descriptor = _open_below(root, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found: list[tuple[str, os.stat_result | None]] = []
+        with os.scandir(f"{root}/{folder}" if descriptor is None else descriptor) as entries:
+            for entry in entries:
+                try:
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+                except OSError:
+                    found.append((entry.name, None))
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+    found.sort(key=lambda pair: pair[0])
+    return found
+
+
+def _special(part: Part, relative: str, state: os.stat_result | None) -> Entry | Refused:
+    """A name that is neither a folder nor a regular file."""
+    path = part.prefix + relative
+    if state is None:
+        return Refused(path, part.name, "unreadable", "vanished while the folder was listed")
+    if not stat.S_ISLNK(state.st_mode):
+        return Refused(path, part.name, "ignored", f"{_file_type(state.st_mode)}, never opened")
+    try:
+        target = os.stat(_target_below(part.root, f"{part.root}/{relative}"), follow_symlinks=False)
+    except MediaError as error:
+        return Refused(path, part.name, "ignored", error.message)
+    except OSError as error:
+        reason = "link loop" if error.errno == errno.ELOOP else "link to nothing"
+        return Refused(path, part.name, "ignored", f"symbolic link: {reason}")
+    if not stat.S_ISREG(target.st_mode):
+        return Refused(path, part.name, "ignored", f"symbolic link to {_file_type(target.st_mode)}, not followed")
+    return Entry(path, part.name, target.st_size, target.st_mtime_ns)
+
+
+def _target_below(root: str, path: str) -> str:
+    """What a link leads to, links resolved. Raises MediaError if it leaves the part, OSError if it leads nowhere."""
+    target = os.path.realpath(path, strict=True)
+    if not is_inside(target, root):
+        raise MediaError("link: symbolic link out of the input, not followed")
+    return target
+
+
+def _open_below(root: str, relative: str, flags: int) -> int:
+    path = f"{root}/{relative}"
+    if len(path) < LONGEST_PATH // 4 or len(os.fsencode(path)) <= LONGEST_PATH:
+        return os.open(path, flags)
+    steps = [step for step in relative.split("/") if step]
+    descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for position, step in enumerate(steps):
+            last = position == len(steps) - 1
+            below = os.open(
+                step, flags if last else os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor
+            )
+            os.close(descriptor)
+            descriptor = below
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _file_type(mode: int) -> str:
+    for test, name in (
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISLNK, "a symbolic link"),
+    ):
+        if test(mode):
+            return name
+    return "no regular file"

@@ -1,0 +1,222 @@
+"""The results folder: claimed by one run at a time, filled out of sight, published in one go.
+
+    DIR/media/taken_year=2019/part-*.parquet   DIR/files/part-*.parquet   DIR/index.sqlite
+    DIR/datapackage.json   DIR/metadata.yaml   DIR/run.json               what readers see
+    DIR/.work/                                                            the manifest, shards and scratch of a run
+    DIR/.work/new/                                                        the next results, until they are published
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.record import FILES, PARTITION, RECORD, set_duplicates
+from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, whole_file
+from pipeline.storage.shards import read_shard
+
+#: What is published, in this order; `run.json` last, as it describes the rest.
+PUBLISHED = ("media", "files", "index.sqlite", "datapackage.json", "metadata.yaml", "run.json")
+#: Written into `.work/new` when all of it is on the disk, with the inode of each name; from then on the results count as
+#: published, come what may.
+READY = "READY"
+#: Rows kept in memory per year, and in all, before they are written to a file.
+ROWS_PER_FILE, ROWS_IN_MEMORY = 100_000, 200_000
+
+
+class OutputError(Exception):
+    """A results folder that cannot be used; the message is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The paths of a results folder."""
+
+    folder: Path
+
+    @property
+    def work(self) -> Path:
+        """Everything that is not published."""
+        return self.folder / ".work"
+
+    @property
+    def manifest(self) -> Path:
+        """The plan of the run."""
+        return self.work / "manifest.parquet"
+
+    @property
+    def shards(self) -> Path:
+        """Finished shards."""
+        return self.work / "shards"
+
+    @property
+    def scratch(self) -> Path:
+        """Dask's own files."""
+        return self.work / "scratch"
+
+    @property
+    def new(self) -> Path:
+        """The next results."""
+        return self.work / "new"
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Results]:
+    """The results folder for one run alone, made if need be, with an empty work folder.
+
+    Results that an earlier run had finished but not fully put in place are put in place first. Raises OutputError if the
+    folder cannot be written, is not a results folder, or another run holds it. The lock is the kernel's (flock), so a dead
+    holder's falls by itself.
+    """
+    results = Results(folder)
+    try:
+        if folder.is_dir() and (strangers := _strangers(folder)):
+            raise OutputError(f"{folder} holds other files ({strangers[0]}, …): give a new or a results folder")
+        private_folder(folder)
+        private_folder(results.work)
+        descriptor = os.open(results.work / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise OutputError(f"cannot write results to {folder}: {os.strerror(error.errno or 0)}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            raise OutputError(f"{folder} is in use by another run (process {holder or 'unknown'})") from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        if (results.new / READY).exists():
+            _put_all_in_place(results)
+        for name in os.listdir(results.work):
+            if name != "lock":
+                _remove(results.work / name)
+        for path in (results.shards, results.scratch, results.new):
+            private_folder(path)
+        yield results
+        for name in os.listdir(results.work):
+            if name != "lock":
+                _remove(results.work / name)
+    finally:
+        os.close(descriptor)
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Names in the folder that no run of ours makes."""
+    return sorted(set(os.listdir(folder)) - {*PUBLISHED, ".work", "lost+found"})
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_media(results: Results, names: Iterable[str], duplicates: Mapping[str, str]) -> None:
+    """Write all shards' rows as `media`, one hive partition per year taken, with `duplicate_of` filled in.
+
+    `names` are the shards in the plan's order. Memory is bounded by ROWS_IN_MEMORY, not by the library.
+    """
+    folder = private_folder(results.new / "media")
+    waiting: dict[int, list[pa.Table]] = defaultdict(list)
+    rows: dict[int, int] = defaultdict(int)
+    parts: dict[int, int] = defaultdict(int)
+
+    def write(year: int) -> None:
+        year_folder = private_folder(folder / f"{PARTITION}={year}")
+        with whole_file(year_folder / f"part-{parts[year]:05d}.parquet") as temporary:
+            pq.write_table(
+                pa.concat_tables(waiting.pop(year)), temporary, compression="zstd", write_page_checksum=True
+            )
+        parts[year] += 1
+        del rows[year]
+
+    for name in names:
+        table = set_duplicates(read_shard(results.shards, name), duplicates)
+        years = table.column(PARTITION)
+        table = table.drop_columns(PARTITION)
+        for year in pc.unique(years).to_pylist():
+            chunk = table.filter(pc.equal(years, year))
+            waiting[year].append(chunk)
+            rows[year] += chunk.num_rows
+            if rows[year] >= ROWS_PER_FILE:
+                write(year)
+        while sum(rows.values()) > ROWS_IN_MEMORY:
+            write(max(rows, key=lambda y: rows[y]))
+    for year in sorted(rows):
+        write(year)
+    if not parts:  # a reader of an empty library finds the columns, and no rows
+        waiting[0].append(RECORD.empty_table().drop_columns(PARTITION))
+        rows[0] = 0
+        write(0)
+
+
+def write_files(results: Results, files: Iterable[dict[str, Any]]) -> None:
+    """Write `files`: the final state of every listed file."""
+    folder = private_folder(results.new / "files")
+    batch: list[dict[str, Any]] = []
+    with (
+        whole_file(folder / "part-00000.parquet") as temporary,
+        pq.ParquetWriter(temporary, FILES, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for row in files:
+            batch.append(row)
+            if len(batch) >= ROWS_PER_FILE:
+                writer.write_table(pa.Table.from_pylist(batch, schema=FILES))
+                batch = []
+        writer.write_table(pa.Table.from_pylist(batch, schema=FILES))
+
+
+def write_text(results: Results, name: str, text: str) -> None:
+    """Write one of the describing files."""
+    with whole_file(results.new / name) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def publish(results: Results) -> None:
+    """Put the new results in the place of the old ones.
+
+    First all of it reaches the disk, then READY does; after that the next run would finish the job, whatever happens.
+    """
+    for path in sorted(results.new.rglob("*")):
+        flush_to_disk(path)
+    flush_to_disk(results.new)
+    inodes = {name: (results.new / name).stat().st_ino for name in PUBLISHED}
+    with whole_file(results.new / READY) as temporary:
+        temporary.write_text(json.dumps(inodes))
+        flush_to_disk(temporary)
+    flush_to_disk(results.new)
+    _put_all_in_place(results)
+
+
+def _put_all_in_place(results: Results) -> None:
+    """Exchange new and old, name by name; begun again after a crash, it goes on with the names not yet exchanged."""
+    inodes = json.loads((results.new / READY).read_text())
+    for name, inode in inodes.items():
+        target = results.folder / name
+        if target.exists() and target.stat().st_ino == inode:
+            continue
+        if name == "index.sqlite":  # SQLite would apply an old index's journal to the new one
+            for suffix in ("-wal", "-shm", "-journal"):
+                (results.folder / f"{name}{suffix}").unlink(missing_ok=True)
+        put_in_place(results.new / name, target)
+    flush_to_disk(results.folder)
+    (results.new / READY).unlink()
+
+
+def to_text(report: Mapping[str, Any]) -> str:
+    """A report as ``run.json`` has it."""
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+

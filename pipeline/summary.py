@@ -1,0 +1,141 @@
+"""What a run found, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cost import PUBLISHED
+from pipeline.progress import clock
+
+
+def shown(text: str) -> str:
+    r"""Text for a terminal: control characters, direction marks and stray surrogates as escapes.
+
+    >>> shown("a\x1b[2J\nb")
+    'a\\x1b[2J\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def amount(size: float) -> str:
+    """Bytes as people say them.
+
+    >>> amount(999), amount(3_200_000)
+    ('999 B', '3.2 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _console() -> Console:
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=any(columns))
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    return table
+
+
+def _counted(console: Console, title: str, counts: Mapping[str, int]) -> None:
+    if not counts:
+        return
+    table = _table(title, "")
+    for name, count in counts.items():
+        table.add_row(f"  {shown(name)}", f"{count:,}")
+    console.print(table)
+
+
+#: Rows of the published per-operation table, with our operations that do the same.
+OPERATION_ROWS = (
+    ("sidecar read", "sidecar_read", ("sidecar_read",)),
+    ("sidecar parse", "sidecar_parse", ("sidecar_parse",)),
+    ("open, EXIF read", "exif_read", ("open",)),
+    ("EXIF, video", "exif_parse", ("exif", "video")),
+    ("content read", "crc_read", ("content_read",)),
+    ("CRC-32", "crc_compute", ("crc32",)),
+    ("MIME type", "mime", ("mime",)),
+    ("row, write", "write", ("record", "write")),
+)
+
+
+def print_report(report: Mapping[str, Any]) -> None:
+    """The summary of a scan."""
+    console = _console()
+    counts = report["counts"]
+    _counted(console, f"{report['listed']:,} files listed", counts["files"])
+    _counted(console, f"{report['media']:,} photos and videos, {amount(report['bytes'])}", counts["media"])
+    _counted(console, "status", counts["status"])
+    _counted(console, "relations", {**counts["relations"], **{k: counts["tables"][k] for k in ("albums", "people")}})
+    _counted(console, "problems", counts["problems"])
+    for missing in report["missing_parts"]:
+        console.print(f"missing part: {shown(missing)}")
+    table = _table("time per file", "here (ms)", "published (ms)")
+    spent = {name: values["ms_per_file"] for name, values in report["operations"].items()}
+    total = 0.0
+    for title, published, ours in OPERATION_ROWS:
+        milliseconds = sum(spent[name] for name in ours)
+        total += milliseconds
+        table.add_row(f"  {title}", f"{milliseconds:.3f}", f"{getattr(PUBLISHED, published):.1f}")
+    table.add_row("  together", f"{total:.3f}", f"{sum(getattr(PUBLISHED, row[1]) for row in OPERATION_ROWS):.1f}")
+    console.print(table)
+    stages = report["stages"]
+    console.print(
+        f"{clock(stages['total'])} in all ({stages['total']:.2f} s), {report['mode']}: "
+        f"{report['files_per_s'] or 0:,.0f} files/s, {report['mb_per_s'] or 0:,.0f} MB/s while reading"
+    )
+    console.print(f"results: {shown(report['output'])}", soft_wrap=True)
+    if report["problem_files"]:
+        console.print(
+            f"{report['problem_files']:,} files have problems: see the table problems in index.sqlite", soft_wrap=True
+        )
+
+
+def print_next_steps(report: Mapping[str, Any]) -> None:
+    """What to look at after the demo."""
+    output = shown(report["output"])
+    console = _console()
+    console.print("\nWhat to look at next:")
+    for line in (
+        f'sqlite3 {output}/index.sqlite "SELECT * FROM timeline LIMIT 10"',
+        f'sqlite3 {output}/index.sqlite "SELECT stage, kind, count(*) FROM problems GROUP BY 1, 2"',
+        f"python -c \"import pandas as pd; print(pd.read_parquet('{output}/media').groupby('model')['size'].sum())\"",
+        "takeout-index plan ~/Takeout",
+        "takeout-index scan ~/Takeout",
+    ):
+        console.print(f"  {line}", soft_wrap=True)
+
+
+def print_plan(found: Mapping[str, Any]) -> None:
+    """What `plan` found and predicts."""
+    console = _console()
+    _counted(console, f"{found['listed']:,} files listed, {amount(found['bytes'])}", found["states"])
+    console.print(f"{found['media']:,} photos and videos, {amount(found['media_bytes'])}; {found['albums']:,} albums")
+    _counted(console, "paired by", found["sidecar_rules"])
+    _names(console, "without a sidecar", found["unmatched_media"])
+    _names(console, "sidecars without a file", found["unmatched_sidecars"])
+    _names(console, "unreadable", found["unreadable"])
+    if found["missing_parts"]:
+        _names(console, "missing parts", found["missing_parts"])
+    table = _table("prediction", "time", "memory", "limited by")
+    for mode, value in found["predicted"].items():
+        chosen = " (chosen)" if mode == found["mode"] else ""
+        table.add_row(f"  {mode}{chosen}", clock(value["seconds"]), f"{value['memory_mb']:,.0f} MB", value["bound"])
+    console.print(table)
+    console.print(f"{found['threads']} I/O threads, {found['processes']} processes", soft_wrap=True)
+
+
+def _names(console: Console, title: str, names: Sequence[str], most: int = 5) -> None:
+    console.print(f"{len(names):,} {title}" + (":" if names else ""))
+    for name in names[:most]:
+        console.print(f"  {shown(name)}", soft_wrap=True)
+    if len(names) > most:
+        console.print(f"  … and {len(names) - most:,} more")
