@@ -10,7 +10,7 @@ from typing import Any
 
 _FROM = {"scan": "pipeline.api", "plan": "pipeline.api", "Settings": "pipeline.settings", "RECORD": "pipeline.record"}
 
-__all__ = ["RECORD", "Settings", "plan", "scan"]  # noqa: F822
+__all__ = ["RECORD", "Settings", "plan", "scan"]
 
 
 def __getattr__(name: str) -> Any:

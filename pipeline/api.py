@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +27,7 @@ from pipeline.planning import (
     read_document,
     unreadable_document,
 )
-from pipeline.problems import Problem, noting
+from pipeline.problems import Problem, UsageError, noting
 from pipeline.progress import Silent, Watch
 from pipeline.settings import Settings
 from pipeline.storage.library import Library, Refused, is_inside, opened
@@ -43,10 +43,6 @@ LARGEST_DOCUMENT = 32 << 20
 LISTING_STEP = 500
 
 AnyPath = str | os.PathLike[str]
-
-
-class UsageError(Exception):
-    """Arguments that do not go together; the message is one line for the user."""
 
 
 class Clock:
@@ -373,7 +369,9 @@ def make_report(
     }
 
 
-def plan(inputs: AnyPath | Sequence[AnyPath], settings: Settings | None = None, watch: Watch | None = None) -> dict[str, Any]:
+def plan(
+    inputs: AnyPath | Sequence[AnyPath], settings: Settings | None = None, watch: Watch | None = None
+) -> dict[str, Any]:
     """What is in a library and what a scan would take: lists and pairs, opens no media file, writes nothing.
 
     Returns counts and bytes, missing part numbers, files without partner, the mode that `scan` would choose, and the

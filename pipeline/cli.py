@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -121,11 +122,12 @@ def demo(
     with _Outcome(debug):
         import shutil
 
+        from pipeline.problems import UsageError
         from pipeline.synthetic import make_library
 
         library, results = output / "library", output / "index"
         if output.exists() and not (output / "library.truth.jsonl").exists() and any(output.iterdir()):
-            raise _usage(f"{_shown(output)} holds other files; give another folder with -o")
+            raise UsageError(f"{_shown(output)} holds other files; give another folder with -o")
         shutil.rmtree(library, ignore_errors=True)
         output.mkdir(parents=True, exist_ok=True)
         library.mkdir()
@@ -158,7 +160,7 @@ def _scan(
 
 
 def _lean() -> None:
-    from pipeline.worker import keep_pandas_out
+    from pipeline.lean import keep_pandas_out
 
     keep_pandas_out()
 
@@ -181,22 +183,20 @@ class _Outcome:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if error is None or isinstance(error, typer.Exit):
             return
-        from pipeline.api import UsageError
-        from pipeline.settings import SettingsError
-        from pipeline.storage.library import InputError
+        from pipeline.problems import RunError, UsageError
 
         if isinstance(error, KeyboardInterrupt):
             _fail("interrupted: nothing was published, earlier results are unchanged", INTERRUPTED)
-        if isinstance(error, UsageError | SettingsError | InputError):
-            _fail(str(error), USAGE)
-        if isinstance(error, Exception) and not self.debug:
-            text = str(error) if type(error).__name__.endswith(("OutputError", "ClusterError")) else _reason(error)
-            _fail(text, FAILED)
-        if isinstance(error, Exception):
+        if not isinstance(error, Exception):
+            return
+        if self.debug:
             import traceback
 
             traceback.print_exception(error)
-            raise typer.Exit(FAILED)
+        _fail(
+            str(error) if isinstance(error, RunError) else _reason(error),
+            USAGE if isinstance(error, UsageError) else FAILED,
+        )
 
 
 def _reason(error: Exception) -> str:
@@ -206,17 +206,9 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error} (--debug shows where)"
 
 
-def _usage(message: str) -> Exception:
-    from pipeline.api import UsageError
-
-    return UsageError(message)
-
-
 def _fail(message: str, code: int) -> NoReturn:
-    try:
+    with contextlib.suppress(OSError):
         print(f"takeout-index: {_shown(message)}", file=sys.stderr)
-    except OSError:
-        pass
     raise typer.Exit(code)
 
 

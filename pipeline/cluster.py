@@ -18,6 +18,7 @@ from typing import Any
 import dask
 import dask.config
 
+from pipeline.problems import RunError
 from pipeline.storage.manifest import ShardRef
 from pipeline.storage.shards import ShardDone
 
@@ -48,8 +49,8 @@ _LOCAL = {
 }
 
 
-class ClusterError(Exception):
-    """A scheduler that cannot be reached or used; the message is one line for the user."""
+class ClusterError(RunError):
+    """A scheduler that cannot be reached or used."""
 
 
 def prepare_workers() -> None:

@@ -234,9 +234,7 @@ class Listing:
 
 
 def _copy(later: Entry, first: Entry) -> ListedFile:
-    return ListedFile(
-        later.path, later.part, later.size, "ignored", f"same path and content as in part {first.part}"
-    )
+    return ListedFile(later.path, later.part, later.size, "ignored", f"same path and content as in part {first.part}")
 
 
 def _media_items(

@@ -1,4 +1,4 @@
-"""A failure on one input file, as data.
+"""A failure on one input file, as data; and the errors that end a run.
 
 Input is read under `noting`, output never is: an unreadable input file is an answer about that file,
 anything else is a bug or a broken machine and stops the run.
@@ -23,6 +23,14 @@ class Problem:
     stage: str
     kind: str
     message: str
+
+
+class RunError(Exception):
+    """What ends a run and is not a bug: a full disk, a folder in use. `str(error)` is one line for the user."""
+
+
+class UsageError(RunError):
+    """Arguments that cannot be used as given, or do not go together."""
 
 
 class MediaError(Exception):

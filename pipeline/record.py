@@ -48,7 +48,9 @@ TEXT, BOOL, INT, REAL = pa.string(), pa.bool_(), pa.int64(), pa.float64()
 COLUMNS: tuple[Column, ...] = (
     # identity
     Column("file_id", TEXT, "Stable id of the file: the first 16 hex digits of BLAKE2b over its path in the export"),
-    Column("path", TEXT, "Path inside the export, Takeout/…; bytes that are not UTF-8 are shown as \\xNN", indexed=True),
+    Column(
+        "path", TEXT, "Path inside the export, Takeout/…; bytes that are not UTF-8 are shown as \\xNN", indexed=True
+    ),
     Column("path_bytes", pa.binary(), "The exact bytes of the path, where they are not UTF-8"),
     Column("part", TEXT, "The part (folder or archive) of the export that holds the file", facet=True),
     Column("folder", TEXT, "Path without the name", facet=True),

@@ -9,9 +9,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from pipeline.problems import UsageError
 
-class SettingsError(Exception):
-    """A setting that cannot be used; the message is one line for the user."""
+
+class SettingsError(UsageError):
+    """A setting that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,9 +82,8 @@ def _open_item(item: MediaItem, library: Library, hint: bool = False) -> Opened:
     started = perf_counter()
     if item.sidecar is not None:
         data = None
-        with noting(problems, "sidecar"):
-            with opened(library, item.sidecar) as file:
-                data = file.read_all(LARGEST_SIDECAR)
+        with noting(problems, "sidecar"), opened(library, item.sidecar) as file:
+            data = file.read_all(LARGEST_SIDECAR)
         spent["sidecar_read"], started = _lap(started)
         if data is not None:
             with noting(problems, "sidecar"):
@@ -126,9 +125,7 @@ def extract(opened: Opened, all_tags: bool = False) -> MediaItem:
         facts = read_facts(file, head, item.media.name, all_tags)
         for operation, seconds in facts.spent.items():
             spent[operation] += seconds
-        item = replace(
-            item, mime=facts.mime, kind=facts.kind, picture=facts.picture, clip=facts.clip, tags=facts.tags
-        )
+        item = replace(item, mime=facts.mime, kind=facts.kind, picture=facts.picture, clip=facts.clip, tags=facts.tags)
         return _finished(item, [*problems, *facts.problems], spent)
     finally:
         file.close()

@@ -1,63 +1,21 @@
-"""What a worker process has in memory before it is forked: imported once, shared by all workers.
+"""What a worker process has in memory before it is forked: imported and initialised once, shared by all workers.
 
-Loaded by the fork server (`cluster`). pandas is kept out: pyarrow would import it with the first array it makes, which
-costs 0.6 s and 92 MB per process for nothing.
+Imported by the fork server (`cluster.prepare_workers`) and by nothing else.
 """
 
 from __future__ import annotations
 
-import sys
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import TYPE_CHECKING
+from pipeline.lean import keep_pandas_out
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+keep_pandas_out()
 
+import distributed.nanny  # noqa: E402
+import distributed.protocol  # noqa: E402
+import distributed.worker  # noqa: E402, F401
 
-class _Hidden(MetaPathFinder):
-    """Makes one package look as if it were not installed."""
+import pipeline.graph  # noqa: E402, F401
+from pipeline.media.sniff import mime  # noqa: E402
+from pipeline.resolve import zone_of  # noqa: E402
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname == self.name:
-            raise ModuleNotFoundError(f"{fullname} is kept out of this process", name=fullname)
-        return None
-
-
-def keep_pandas_out() -> None:
-    """Let pyarrow find out, once and for all, that this process has no pandas. Does nothing if pandas is imported."""
-    if "pandas" in sys.modules:
-        return
-    import pyarrow as pa
-
-    hidden = _Hidden("pandas")
-    sys.meta_path.insert(0, hidden)
-    try:
-        pa.array([None])
-    finally:
-        sys.meta_path.remove(hidden)
-
-
-def warm_up() -> None:
-    """Import and initialise what every task needs."""
-    keep_pandas_out()
-    import distributed.nanny
-    import distributed.protocol
-    import distributed.worker  # noqa: F401
-
-    import pipeline.graph  # noqa: F401
-    from pipeline.media.sniff import mime
-    from pipeline.resolve import zone_of
-
-    mime(b"\xff\xd8\xff\xe0", "a.jpg", "jpeg")  # loads libmagic's database
-    zone_of(0.0, 0.0)  # loads the map of time zones
-
-
-if __name__ == "pipeline.worker":
-    warm_up()
+mime(b"\x89PNG\r\n\x1a\n", "a.png", "png")  # loads libmagic's database
+zone_of(0.0, 0.0)  # loads the map of time zones

@@ -140,9 +140,7 @@ class Index:
         columns = [_sql_values(rows.column(c.name)) for c in _SCALARS]
         identities = rows.column("file_id").to_pylist()
         people = rows.column("people").to_pylist()
-        self._db.executemany(
-            self._insert, zip(*columns, [", ".join(names) or None for names in people], strict=True)
-        )
+        self._db.executemany(self._insert, zip(*columns, [", ".join(names) or None for names in people], strict=True))
         self._db.executemany(
             "INSERT INTO media_people VALUES (?, ?)",
             [
@@ -165,9 +163,7 @@ class Index:
             "INSERT INTO problems (file_id, path, stage, kind, message) VALUES (?, ?, ?, ?, ?)",
             [
                 (file_id, path, problem["stage"], problem["kind"], problem["message"])
-                for file_id, path, problems in zip(
-                    identities, paths, rows.column("problems").to_pylist(), strict=True
-                )
+                for file_id, path, problems in zip(identities, paths, rows.column("problems").to_pylist(), strict=True)
                 for problem in problems
             ],
         )
@@ -226,7 +222,9 @@ class Index:
             "files": self._count("SELECT state, count(*) FROM files GROUP BY state ORDER BY 1"),
             "media": self._count("SELECT kind, count(*) FROM media GROUP BY kind ORDER BY 1"),
             "status": self._count("SELECT status, count(*) FROM media GROUP BY status ORDER BY 1"),
-            "problems": self._count("SELECT stage || ': ' || kind, count(*) FROM problems GROUP BY 1 ORDER BY 2 DESC, 1"),
+            "problems": self._count(
+                "SELECT stage || ': ' || kind, count(*) FROM problems GROUP BY 1 ORDER BY 2 DESC, 1"
+            ),
             "tables": {
                 table: self._count(f"SELECT '', count(*) FROM {table}")[""]
                 for table in ("albums", "people", "media_albums", "media_people", "problems")
@@ -250,7 +248,10 @@ class Index:
             "INSERT INTO runs (started_at, finished_at, version, mode, files, media, bytes, report) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(report[name] for name in ("started_at", "finished_at", "version", "mode", "listed", "media", "bytes")),
+                *(
+                    report[name]
+                    for name in ("started_at", "finished_at", "version", "mode", "listed", "media", "bytes")
+                ),
                 json.dumps(report, ensure_ascii=False),
             ),
         )

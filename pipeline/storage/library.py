@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.item import Entry
-from pipeline.problems import MediaError
+from pipeline.problems import MediaError, UsageError
 
 #: Linux refuses longer paths in one call (PATH_MAX is 4,096 with its closing NUL); they are walked in steps.
 LONGEST_PATH = 4000
@@ -22,8 +22,8 @@ LONGEST_PATH = 4000
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-class InputError(Exception):
-    """An INPUT that cannot be used as given; the message is one line for the user."""
+class InputError(UsageError):
+    """An INPUT that cannot be used as given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,4 @@ def _item(row: dict[str, Any]) -> MediaItem:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    return Entry(
-        os.fsdecode(row["path"]), os.fsdecode(row["part"]), row["size"], row["modified_ns"], row["crc32"]
-    )
+    return Entry(os.fsdecode(row["path"]), os.fsdecode(row["part"]), row["size"], row["modified_ns"], row["crc32"])

@@ -51,7 +51,13 @@ def data_package(name: str) -> str:
             }
             for table, title, path, columns, key in (
                 ("media", "One row per photo or video", f"media/{PARTITION}=*/part-*.parquet", COLUMNS, ["file_id"]),
-                ("files", "One row per listed file of any kind", "files/part-*.parquet", FILE_COLUMNS, ["path", "part"]),
+                (
+                    "files",
+                    "One row per listed file of any kind",
+                    "files/part-*.parquet",
+                    FILE_COLUMNS,
+                    ["path", "part"],
+                ),
             )
         ]
         + [

@@ -1,9 +1,9 @@
 """The results folder: claimed by one run at a time, filled out of sight, published in one go.
 
-    DIR/media/taken_year=2019/part-*.parquet   DIR/files/part-*.parquet   DIR/index.sqlite
-    DIR/datapackage.json   DIR/metadata.yaml   DIR/run.json               what readers see
-    DIR/.work/                                                            the manifest, shards and scratch of a run
-    DIR/.work/new/                                                        the next results, until they are published
+DIR/media/taken_year=2019/part-*.parquet   DIR/files/part-*.parquet   DIR/index.sqlite
+DIR/datapackage.json   DIR/metadata.yaml   DIR/run.json               what readers see
+DIR/.work/                                                            the manifest, shards and scratch of a run
+DIR/.work/new/                                                        the next results, until they are published
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.problems import RunError
 from pipeline.record import FILES, PARTITION, RECORD, set_duplicates
 from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, whole_file
 from pipeline.storage.shards import read_shard
@@ -32,12 +33,14 @@ PUBLISHED = ("media", "files", "index.sqlite", "datapackage.json", "metadata.yam
 #: Written into `.work/new` when all of it is on the disk, with the inode of each name; from then on the results count as
 #: published, come what may.
 READY = "READY"
+#: What SQLite puts beside a file that somebody writes to.
+JOURNALS = ("-wal", "-shm", "-journal")
 #: Rows kept in memory per year, and in all, before they are written to a file.
 ROWS_PER_FILE, ROWS_IN_MEMORY = 100_000, 200_000
 
 
-class OutputError(Exception):
-    """A results folder that cannot be used; the message is one line for the user."""
+class OutputError(RunError):
+    """A results folder that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,8 @@ def claimed(folder: Path) -> Iterator[Results]:
 
 def _strangers(folder: Path) -> list[str]:
     """Names in the folder that no run of ours makes."""
-    return sorted(set(os.listdir(folder)) - {*PUBLISHED, ".work", "lost+found"})
+    journals = {f"index.sqlite{suffix}" for suffix in JOURNALS}
+    return sorted(set(os.listdir(folder)) - {*PUBLISHED, *journals, ".work", "lost+found"})
 
 
 def _remove(path: Path) -> None:
@@ -137,9 +141,7 @@ def write_media(results: Results, names: Iterable[str], duplicates: Mapping[str,
     def write(year: int) -> None:
         year_folder = private_folder(folder / f"{PARTITION}={year}")
         with whole_file(year_folder / f"part-{parts[year]:05d}.parquet") as temporary:
-            pq.write_table(
-                pa.concat_tables(waiting.pop(year)), temporary, compression="zstd", write_page_checksum=True
-            )
+            pq.write_table(pa.concat_tables(waiting.pop(year)), temporary, compression="zstd", write_page_checksum=True)
         parts[year] += 1
         del rows[year]
 
@@ -209,7 +211,7 @@ def _put_all_in_place(results: Results) -> None:
         if target.exists() and target.stat().st_ino == inode:
             continue
         if name == "index.sqlite":  # SQLite would apply an old index's journal to the new one
-            for suffix in ("-wal", "-shm", "-journal"):
+            for suffix in JOURNALS:
                 (results.folder / f"{name}{suffix}").unlink(missing_ok=True)
         put_in_place(results.new / name, target)
     flush_to_disk(results.folder)
@@ -219,4 +221,3 @@ def _put_all_in_place(results: Results) -> None:
 def to_text(report: Mapping[str, Any]) -> str:
     """A report as ``run.json`` has it."""
     return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-

@@ -1,0 +1,199 @@
+"""``make bench``: the product's figures on this machine, as ratios within one run.
+
+Makes two synthetic libraries that are parts of one, A and B. Costs per file are marginal: the time for A and B less the time
+for A, so that start-up cancels out; start-up is measured by itself. Every command is timed several times, in turns, and the
+quickest of each counts, as other programs only ever add time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.floor import media_files, read_all
+from pipeline.synthetic import make_library
+
+PYTHON = sys.executable
+Run = Callable[[], None]
+
+
+def timed(run: Run) -> float:
+    """Seconds of wall time."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def quickest(runs: dict[str, Run], rounds: int) -> dict[str, float]:
+    """The quickest of several rounds of each, in turns."""
+    found: dict[str, float] = {}
+    for number in range(rounds):
+        for name, run in runs.items():
+            seconds = timed(run)
+            found[name] = min(seconds, found.get(name, seconds))
+        print(f"round {number + 1} of {rounds} done", file=sys.stderr)
+    return found
+
+
+def command(*arguments: object) -> None:
+    """Run one of our commands; problems in synthetic libraries (status 3) are meant to be there."""
+    done = subprocess.run([PYTHON, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"{arguments} failed: {done.stderr}")
+
+
+def scan(output: Path, inputs: Sequence[Path], *flags: object) -> Run:
+    """A scan as a user starts it."""
+    return lambda: command("-m", "pipeline", "scan", *inputs, "-o", output, "--quiet", "--json", *flags)
+
+
+def peak_memory_mb(run: list[str]) -> float:
+    """The most proportional memory (PSS: shared pages count once) that a command and its children had at a time."""
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        most = 0.0
+        while process.poll() is None:
+            total = 0
+            try:
+                whole = psutil.Process(process.pid)
+                for each in (whole, *whole.children(recursive=True)):
+                    try:
+                        total += each.memory_full_info().pss
+                    except psutil.Error:
+                        continue
+            except psutil.Error:
+                break
+            most = max(most, total / 1e6)
+            threading.Event().wait(0.05)
+    return most
+
+
+def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds: int) -> dict[str, Any]:
+    """All figures; libraries and results go below `folder`."""
+    a, b, small = folder / "A", folder / "B", folder / "small"
+    for library, lang, seed, count, sizes in (
+        (a, "en", 1, files, (image_bytes, video_bytes)),
+        (b, "de", 2, files, (image_bytes, video_bytes)),
+        (small, "en", 3, 100, (30_000, 200_000)),
+    ):
+        print(f"making {library.name}: {count:,} files", file=sys.stderr)
+        make_library(
+            library, files=count, lang=lang, seed=seed, image_bytes=sizes[0], video_bytes=sizes[1], corrupt_share=0
+        )
+    size = {library: sum(file.stat().st_size for file in media_files([library])) for library in (a, b)}
+    read_all(media_files([a, b, small]))  # into the page cache
+    out = folder / "out"
+    parallel, sequential = ("--mode", "parallel", "--processes", 2), ("--mode", "sequential")
+    seconds = quickest(
+        {
+            "floor A": lambda: command("-m", "benchmarks.floor", 2, a),
+            "floor A+B": lambda: command("-m", "benchmarks.floor", 2, a, b),
+            "parallel A": scan(out, [a], *parallel),
+            "parallel A+B": scan(out, [a, b], *parallel),
+            "sequential A": scan(out, [a], *sequential),
+            "sequential A+B": scan(out, [a, b], *sequential),
+        },
+        rounds,
+    )
+    report = json.loads((out / "run.json").read_text("utf-8"))
+    started = quickest(
+        {
+            "help": lambda: command("-m", "pipeline", "--help"),
+            "100 files": scan(out, [small]),
+            "100 files parallel": scan(out, [small], *parallel),
+        },
+        rounds,
+    )
+    cluster = json.loads((out / "run.json").read_text("utf-8"))["stages"]["start"]
+    marginal = {
+        name: (seconds[f"{name} A+B"] - seconds[f"{name} A"]) / files * 1000
+        for name in ("floor", "parallel", "sequential")
+    }
+    memory = {
+        "sequential": peak_memory_mb([PYTHON, "-m", "pipeline", "scan", str(a), "-o", str(out), *sequential]),
+        "2 processes": peak_memory_mb([PYTHON, "-m", "pipeline", "scan", str(a), "-o", str(out), *map(str, parallel)]),
+        "8 processes, 16 threads": peak_memory_mb(
+            [
+                PYTHON,
+                "-m",
+                "pipeline",
+                "scan",
+                str(a),
+                "-o",
+                str(out),
+                "--mode",
+                "parallel",
+                "--processes",
+                "8",
+                "--threads",
+                "16",
+            ]
+        ),
+    }
+    return {
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "library": {"files": files, "bytes": size[a], "bytes_added": size[b]},
+        "seconds": seconds,
+        "ms_per_file": marginal,
+        "ratios": {
+            "parallel / floor": marginal["parallel"] / marginal["floor"],
+            "sequential / parallel": marginal["sequential"] / marginal["parallel"],
+        },
+        "start_up_s": {**started, "cluster of 2 ready": cluster},
+        "memory_mb": memory,
+        "operations_ms": {name: each["ms_per_file"] for name, each in report["operations"].items()},
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """The figures as a short Markdown table."""
+    ms, ratios, start = found["ms_per_file"], found["ratios"], found["start_up_s"]
+    rows = [
+        ("floor: two processes read and CRC", f"{ms['floor']:.2f} ms/file"),
+        ("parallel, 2 processes", f"{ms['parallel']:.2f} ms/file, {ratios['parallel / floor']:.2f}x the floor"),
+        ("sequential", f"{ms['sequential']:.2f} ms/file, {ratios['sequential / parallel']:.2f}x parallel"),
+        ("cluster of 2 ready", f"{start['cluster of 2 ready']:.2f} s"),
+        ("100 files, all in", f"{start['100 files']:.2f} s ({start['100 files parallel']:.2f} s on a cluster)"),
+        ("--help", f"{start['help']:.2f} s"),
+        *((f"memory (PSS), {name}", f"{value:.0f} MB") for name, value in found["memory_mb"].items()),
+    ]
+    operations = ", ".join(f"{name} {value:.3f}" for name, value in found["operations_ms"].items())
+    lines = ["| measured | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+    return "\n".join(lines) + f"\n\nms per file by operation, sequential: {operations}\n"
+
+
+def main() -> None:
+    """Measure, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=1200)
+    parser.add_argument("--image-bytes", type=int, default=3_000_000)
+    parser.add_argument("--video-bytes", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the libraries are made; default: a temporary folder")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/benchmarks"))
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="takeout-bench-", dir=options.folder))
+    try:
+        found = measure(folder, options.files, options.image_bytes, options.video_bytes, options.rounds)
+    finally:
+        shutil.rmtree(folder)
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "scan.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    (options.output / "scan.md").write_text(table(found), "utf-8")
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

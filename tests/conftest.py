@@ -1,0 +1,80 @@
+"""Libraries to scan, and commands run as a user runs them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.synthetic import make_library
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic library with every odd case of names, sidecars and damage."""
+    library = tmp_path_factory.mktemp("synthetic") / "library"
+    make_library(library, files=300, seed=11, image_bytes=6_000, video_bytes=20_000, corrupt_share=0.03)
+    return library
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs ``takeout-index`` with the arguments given, in an empty folder."""
+
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline", *map(str, arguments)],
+            cwd=options.pop("cwd", tmp_path),
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=options.pop("timeout", 300),
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+def write_tree(root: Path, files: Mapping[str, bytes | dict[str, Any]]) -> Path:
+    """Write files by path; a dict becomes JSON."""
+    for path, content in files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return root
+
+
+def media_rows(results: Path) -> list[dict[str, Any]]:
+    """All rows of `media`, by file_id."""
+    rows: list[dict[str, Any]] = pq.read_table(results / "media").to_pylist()
+    return sorted(rows, key=lambda row: str(row["file_id"]))
+
+
+def files_rows(results: Path) -> list[dict[str, Any]]:
+    """All rows of `files`, by path."""
+    rows: list[dict[str, Any]] = pq.read_table(results / "files").to_pylist()
+    return sorted(rows, key=lambda row: (str(row["path"]), str(row["part"])))
+
+
+@pytest.fixture
+def no_leftovers() -> Iterator[None]:
+    """No process of ours outlives the test."""
+    import psutil
+
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield
+    left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    _, alive = psutil.wait_procs(left, timeout=10)
+    # multiprocessing's own two helpers live as long as the program that started them
+    assert [
+        p
+        for p in alive
+        if "resource_tracker" not in " ".join(p.cmdline()) and "forkserver" not in " ".join(p.cmdline())
+    ] == []

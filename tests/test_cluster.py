@@ -1,0 +1,73 @@
+"""The local cluster: closed to other users, lean, quick to start, and gone afterwards."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline.api import Settings, scan
+from pipeline.cluster import ClusterError, existing_cluster, local_cluster
+from tests.conftest import write_tree
+
+
+class Spy:
+    """A Watch that looks at the processes of a run while it lasts."""
+
+    def __init__(self) -> None:
+        self.addresses: set[str] = set()
+        self.processes: dict[int, set[str]] = {}
+
+    def listing(self, files: int) -> None:
+        pass
+
+    def note(self, line: str) -> None:
+        pass
+
+    def begin(self, files: int, size: int) -> None:
+        pass
+
+    def advance(self, files: int, size: int, problems: int) -> None:
+        me = psutil.Process()
+        for process in (me, *me.children(recursive=True)):
+            self.addresses |= {c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+            self.processes[process.pid] = {Path(m.path).name for m in process.memory_maps(grouped=True)}
+
+
+def test_it_listens_on_loopback_only_and_has_no_pandas_in_its_workers(tmp_path: Path, no_leftovers: None) -> None:
+    library = write_tree(tmp_path / "in", {f"Takeout/P/{n}.jpg": b"\xff\xd8" + bytes([n]) for n in range(40)})
+    spy = Spy()
+    scan(library, tmp_path / "out", Settings(mode="parallel", processes=2, shard_files=5), spy)
+    assert spy.addresses == {"127.0.0.1"}
+    workers = [maps for pid, maps in spy.processes.items() if pid != os.getpid()]
+    assert len(workers) >= 2
+    for maps in workers:
+        assert not [name for name in maps if name.startswith(("pandas", "interval.", "hashtable."))]
+
+
+def test_strangers_are_refused(tmp_path: Path) -> None:
+    from distributed import Client, default_client
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with local_cluster(1, scratch) as compute:
+        addresses = {
+            c.laddr.port for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN
+        }
+        assert list(compute(lambda references: _never(references), [])) == []
+        for port in addresses:
+            for address in (f"tcp://127.0.0.1:{port}", f"tls://127.0.0.1:{port}"):
+                with pytest.raises((OSError, TypeError, ValueError)):
+                    Client(address, timeout="1s")
+    with pytest.raises(ValueError, match="No client"):
+        default_client()
+
+
+def _never(references: Any) -> Any:
+    raise AssertionError(references)
+
+
+def test_a_scheduler_that_is_not_there() -> None:
+    with pytest.raises(ClusterError, match="no Dask scheduler answers at tcp://127.0.0.1:1"), existing_cluster("tcp://127.0.0.1:1"):
+        pass

@@ -1,0 +1,87 @@
+"""Imports point one way, from the command to the facts. A new arrow is a new line here, argued in its commit."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "pipeline"
+
+#: Room -> the rooms that it may import. `problems` and `progress` import nothing of ours.
+MAY_IMPORT: dict[str, set[str]] = {
+    "problems": set(),
+    "lean": set(),
+    "cost": set(),
+    "synthetic": set(),
+    "progress": set(),
+    "takeout": {"problems"},
+    "media": {"problems"},
+    "item": {"media", "problems", "takeout"},
+    "settings": {"problems"},
+    "resolve": {"media", "takeout"},
+    "record": {"item", "media", "problems", "resolve", "takeout"},
+    "planning": {"item", "problems", "takeout"},
+    "storage": {"item", "planning", "problems", "record"},
+    "stages": {"item", "media", "problems", "record", "storage", "takeout"},
+    "graph": {"stages", "storage"},
+    "worker": {"graph", "lean", "media", "resolve"},
+    "cluster": {"problems", "storage"},
+    "api": {"cluster", "cost", "graph", "item", "planning", "problems", "progress", "settings", "storage"},
+    "summary": {"cost", "progress"},
+    "cli": {"api", "lean", "problems", "progress", "settings", "summary", "synthetic"},
+    "__init__": {"api", "record", "settings"},
+    "__main__": {"cli"},
+}
+
+#: Packages that one room alone may import.
+ONLY = {"distributed": {"cluster", "worker"}, "dask.bag": {"graph"}, "typer": {"cli"}, "sqlite3": {"storage"}}
+
+#: Rooms that open nothing and read no clock.
+PURE = ("takeout", "planning", "item", "record", "cost")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            if node.module == "pipeline":
+                found |= {f"pipeline.{alias.name}" for alias in node.names}
+    return found
+
+
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("pipeline.")}
+    assert ours - {room(path)} <= MAY_IMPORT[room(path)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_some_packages_belong_to_one_room(path: Path) -> None:
+    for package, rooms in ONLY.items():
+        if room(path) not in rooms:
+            assert not any(name == package or name.startswith(f"{package}.") for name in imports(path))
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if room(p) in PURE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_pure_rooms_open_nothing_and_read_no_clock(path: Path) -> None:
+    assert not imports(path) & {"io", "logging", "pathlib", "random", "subprocess", "time"}
+    called = {
+        node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
+    }
+    assert not called & {"open", "print", "now", "today", "utcnow"} - ({"open"} if room(path) == "media" else set())
+
+
+def test_the_table_names_rooms_that_exist() -> None:
+    assert {room(path) for path in SOURCES} == set(MAY_IMPORT)
