@@ -106,7 +106,7 @@ class Boxes:
             self.note("too_complex", f"more than {MAX_BYTES} bytes of structure, the rest is not read")
             self._start, self._block = offset, b""
             return
-        self._start, self._block = offset, self._source.read_at(offset, length)
+        self._start, self._block = offset, self._source.read_at(offset, min(length, self.size - offset))
         self._bytes_left -= len(self._block)
 
     def _walk(self, start: int, end: int, top: bool, quiet: bool = False) -> Iterator[Box]:

@@ -18,7 +18,7 @@ from pipeline.problems import MediaError, Problem
 #: A meta box up to this size is read at once.
 PRELOAD = 64 << 10
 #: Bytes of one table (`iloc`, `ipma`), extents of one item, and bytes of an item in several extents.
-MAX_TABLE, MAX_EXTENTS, MAX_ITEM = 1 << 20, 64, 1 << 20
+MAX_TABLE, MAX_EXTENTS, MAX_ITEM = 256 << 10, 64, 1 << 20
 #: Pixels of a side; above that it is damage.
 MAX_SIDE = 2**31 - 1
 #: A TIFF block up to this size is handed on, for whoever wants all of its tags.
@@ -108,13 +108,13 @@ def _tables(boxes: Boxes, meta: Box) -> Tables:
         elif box.name == b"iinf":
             tables = replace(tables, exif_items=tuple(_exif_items(boxes, box)))
         elif box.name == b"iloc":
-            tables = replace(tables, locations=box)
+            tables = replace(tables, locations=tables.locations or box)
         elif box.name == b"iref":
-            tables = replace(tables, references=box)
+            tables = replace(tables, references=tables.references or box)
         elif box.name == b"iprp":
-            tables = replace(tables, properties=box)
+            tables = replace(tables, properties=tables.properties or box)
         elif box.name == b"idat":
-            tables = replace(tables, data=box)
+            tables = replace(tables, data=tables.data or box)
     return tables
 
 

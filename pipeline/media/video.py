@@ -28,12 +28,12 @@ from pipeline.problems import MediaError, Problem
 PRELOAD = 32 << 10
 #: Time-to-sample entries of a clip are read up to this many bytes: an hour of uneven frames.
 MAX_TIMES = 1 << 20
-#: Bytes of one text, of the names of metadata keys, and how many tracks are looked at.
-MAX_TEXT, MAX_KEYS, MAX_TRACKS = 4096, 256 << 10, 64
+#: Bytes of one text and of the names of metadata keys; how many tags of one place and how many tracks are looked at.
+MAX_TEXT, MAX_KEYS, MAX_TAGS, MAX_TRACKS = 4096, 256 << 10, 64, 64
 #: Years that a date may have: what lies outside is damage, and breaks calendars further on.
 FIRST_YEAR, LAST_YEAR = 1900, 2200
-#: Bytes that MediaInfo may read of one file.
-MEDIAINFO_BYTES = 64 << 20
+#: Bytes that MediaInfo may read of one file: it gives up looking for a format after as much, and knows the others by then.
+MEDIAINFO_BYTES = 16 << 20
 
 # Seconds from the start of 1904, from which ISO/IEC 14496-12 section 8.2.2 counts, to the start of 1970.
 _EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
@@ -62,6 +62,9 @@ class Tags:
     content_identifier: str | None = None
 
 
+_NOTHING = Tags()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """One track of a movie."""
@@ -74,7 +77,7 @@ class Track:
     duration_s: float | None = None
     frame_rate: float | None = None
     codec: str | None = None
-    tags: Tags = Tags()
+    tags: Tags = _NOTHING
 
 
 def read_video(form: str, source: Source) -> Clip:
@@ -175,7 +178,7 @@ def _seconds(length: int | None, scale: int | None) -> float | None:
 
 def _movie_duration(boxes: Boxes, header: bytes | None, whole_length: int | None, video: Track | None) -> float | None:
     _, scale, length = _times(header or b"")
-    if scale == 0:
+    if scale == 0 and length:
         boxes.note("damaged", "the time scale is 0")
     return _seconds(length, scale) or _seconds(whole_length, scale) or (video.duration_s if video else None)
 
@@ -240,7 +243,7 @@ def _pixels(fixed: int | None) -> int | None:
     """The whole part of a 16.16 number. Some writers put the plain number there: 320 would be 0.005 pixels."""
     if fixed is None:
         return None
-    return fixed >> 16 if fixed & 0xFFF00000 else fixed
+    return fixed >> 16 or fixed
 
 
 def _rotation(matrix: bytes) -> int | None:
@@ -320,8 +323,10 @@ def _sane_rate(rate: float) -> float | None:
 
 def _merged(all_tags: Iterable[Tags]) -> Tags:
     """Each value from the first that has it."""
-    merged = Tags()
+    merged = _NOTHING
     for tags in all_tags:
+        if tags is _NOTHING:
+            continue
         missing = {
             field.name: getattr(tags, field.name) for field in fields(Tags) if getattr(merged, field.name) is None
         }
@@ -331,18 +336,18 @@ def _merged(all_tags: Iterable[Tags]) -> Tags:
 
 def _user_data(boxes: Boxes, udta: Box) -> Tags:
     """`udta`: QuickTime user data, 3GPP location (3GPP TS 26.244 section 8), and metadata inside of it."""
-    found: list[Tags] = []
     exact: list[Tags] = []
+    coarse: list[Tags] = []  # 3GPP's numbers end at 1/65536 degree
     for box in boxes.inside(udta):
+        if len(exact) + len(coarse) >= MAX_TAGS:
+            break
         if box.name == b"meta":
             exact.append(_metadata(boxes, box))
         elif box.name == b"loci":
-            found.append(Tags(place=_loci(boxes.payload(box, MAX_TEXT))))
+            coarse.append(Tags(place=_loci(boxes.payload(box, MAX_TEXT))))
         elif box.name in _USER_DATA:
-            text = _international(boxes.payload(box, MAX_TEXT))
-            # Before what `loci` says: its numbers are coarser.
-            exact.append(_tag(_USER_DATA[box.name], text))
-    return _merged([*exact, *found])
+            exact.append(_tag(_USER_DATA[box.name], _international(boxes.payload(box, MAX_TEXT))))
+    return _merged([*exact, *coarse])
 
 
 _USER_DATA = {b"\xa9xyz": "place", b"\xa9mak": "make", b"\xa9mod": "model", b"\xa9swr": "software"}
@@ -360,7 +365,7 @@ _KEYS = {
 
 def _tag(field: str, text: str | None) -> Tags:
     if not text:
-        return Tags()
+        return _NOTHING
     if field == "place":
         return Tags(place=parse_iso6709(text))
     if field == "created":
@@ -405,7 +410,7 @@ def _metadata(boxes: Boxes, meta: Box) -> Tags:
         elif box.name == b"ilst":
             for item in boxes.inside(box):
                 field = names.get(int.from_bytes(item.name, "big")) or _USER_DATA.get(item.name)
-                if field:
+                if field and len(found) < MAX_TAGS:
                     found.append(_tag(field, _value(boxes.payload(item, MAX_TEXT))))
     return _merged(found)
 
@@ -497,7 +502,8 @@ def _sexagesimal(sign: str, whole: str, part: str, level: int) -> float | None:
 
 
 _CREATION_DATE = re.compile(
-    r"(\d{4})[-:](\d\d)[-:](\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?(?:[.,]\d+)? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+    r"(\d{4})[-:/](\d\d)[-:/](\d\d)(?:T|/? )(\d\d):(\d\d)(?::(\d\d))?(?:[.,]\d+)? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII,
 )
 
 

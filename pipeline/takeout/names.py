@@ -1,0 +1,257 @@
+"""Names as Takeout makes them: what is in a name, and how a title becomes the names of a medium and of its sidecar.
+
+Takeout counts names in UTF-16 code units and cuts them (GooglePhotosTakeoutHelper PR #449; ente PR #4956): a medium at 51 with
+its extension, a sidecar at 46 without its ``.json``. A counter, "(1)", tells namesakes apart and is not counted; a medium has
+it before its last dot, a sidecar at the very end (immich-go #673; GooglePhotosTakeoutHelper #175).
+
+Names come as `os.fsdecode` gives them, so they may hold lone surrogates; nothing here raises on those.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+#: Limits in UTF-16 units: a medium's whole name, a sidecar's name without ".json".
+MEDIUM_UNITS, SIDECAR_UNITS = 51, 46
+#: What newer exports put between a title and ".json"; cut like the rest.
+SUPPLEMENT = ".supplemental-metadata"
+
+#: What Google Photos adds to the stem of an edited rendition, by language of the account (immich-go docs;
+#: GooglePhotosTakeoutHelper lib/extras.dart; google-photos-migrate langs.ts).
+EDIT_SUFFIXES: tuple[str, ...] = (
+    "-edited",  # en
+    "-modifié",  # fr
+    "-bearbeitet",  # de
+    "-modificato",  # it
+    "-bewerkt",  # nl
+    "-edytowane",  # pl
+    "-編集済み",  # ja
+    "-ha editado",  # es
+    "-editado",  # es, pt
+    "-editada",  # pt
+    "-editat",  # ca
+    "-muokattu",  # fi
+    "-düzenlendi",  # tr
+    "-измененный",  # ru
+    "-отредактировано",  # ru
+    "-已修改",  # zh-CN
+    "-编辑",  # zh-CN
+    "-已編輯",  # zh-TW
+    "-відредаговано",  # uk
+    "-redigeret",  # da
+    "-redigerad",  # sv
+    "-redigert",  # no
+    "-upravené",  # sk
+    "-upraveno",  # cs
+    "-szerkesztett",  # hu
+    "-편집됨",  # ko
+)
+#: What Google Photos adds to the stem of what it makes itself; the same in all languages.
+CREATION_SUFFIXES: tuple[str, ...] = (
+    "-COLLAGE",
+    "-ANIMATION",
+    "-MOVIE",
+    "-EFFECTS",
+    "-SMILE",
+    "-MIX",
+    "-MOTION",
+    "-PANO",
+    "-POP_OUT",
+    "-STYLIZED",
+    "-CINEMATIC",
+)
+
+_COUNTER = re.compile(r"(.*)\((\d{1,5})\)", re.DOTALL)
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f&?'/\\:*\"<>|%]")
+
+#: Extensions of stills, the likelier half of a live photo first.
+STILLS = (".heic", ".jpg", ".jpeg", ".heif", ".png", ".dng", ".webp", ".gif", ".avif")
+
+_NO_MEDIA = {
+    ".html", ".htm", ".csv", ".txt", ".md", ".pdf", ".xml", ".xmp", ".ics", ".vcf", ".mbox", ".zip", ".tgz", ".gz", ".tar",
+    ".rar", ".7z", ".db", ".ini", ".log", ".url", ".lnk", ".exe", ".doc", ".docx", ".xls", ".xlsx", ".mp3", ".wav", ".srt",
+    ".aae", ".thm", ".part", ".crdownload", ".sqlite",
+}  # fmt: skip
+_SYSTEM_NAMES = {".ds_store", "thumbs.db", "desktop.ini", ".localized", ".directory", ".picasa.ini", "ehthumbs.db"}
+
+
+@dataclass(frozen=True, slots=True)
+class NameClass:
+    """What a file may be, by its name alone: ``json``, ``media_candidate`` or ``ignored``, and then why."""
+
+    kind: str
+    reason: str | None = None
+
+
+_JSON, _MEDIA = NameClass("json"), NameClass("media_candidate")
+
+
+def classify_name(folder: str, name: str) -> NameClass:
+    """Sort a file by its name. What is no JSON and not known to be something else may be a medium: its content decides.
+
+    >>> classify_name("Takeout/Google Photos/Trip", "IMG_1.MP~2").kind, classify_name("Takeout", "x.JSON").kind
+    ('media_candidate', 'json')
+    >>> classify_name("Takeout", "._IMG_1.jpg")
+    NameClass(kind='ignored', reason='AppleDouble file of a Mac')
+    """
+    lower = name.lower()
+    if lower.startswith("._"):
+        return NameClass("ignored", "AppleDouble file of a Mac")
+    if lower in _SYSTEM_NAMES or lower.startswith("synofile_thumb") or "@eaDir" in folder:
+        return NameClass("ignored", "made by a file manager or a NAS")
+    if lower.endswith(".json"):
+        return _JSON
+    extension = split_extension(lower)[1]
+    if extension in _NO_MEDIA:
+        return NameClass("ignored", f"{extension} files are neither photos nor videos")
+    return _MEDIA
+
+
+def split_extension(name: str) -> tuple[str, str]:
+    """Stem and extension with its dot; a dot at the start begins no extension.
+
+    >>> split_extension("IMG_1.tar.JPG"), split_extension(".facebook"), split_extension("MVIMG_1")
+    (('IMG_1.tar', '.JPG'), ('.facebook', ''), ('MVIMG_1', ''))
+    """
+    position = name.rfind(".")
+    return (name[:position], name[position:]) if position > 0 else (name, "")
+
+
+def split_counter(stem: str) -> tuple[str, str]:
+    """What precedes a counter at the end, and the counter with its brackets, or "".
+
+    >>> split_counter("IMG_1(2)"), split_counter("IMG_1")
+    (('IMG_1', '(2)'), ('IMG_1', ''))
+    """
+    found = _COUNTER.fullmatch(stem) if stem.endswith(")") else None
+    return (found[1], f"({found[2]})") if found else (stem, "")
+
+
+def units(text: str) -> int:
+    """Length in UTF-16 code units, in which an emoji counts twice."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut(text: str, limit: int) -> str:
+    """The longest prefix within `limit` UTF-16 units that splits no character.
+
+    >>> cut("abc😀", 4)
+    'abc'
+    """
+    if len(text) * 2 <= limit:
+        return text
+    if text.isascii():
+        return text[:limit]
+    used = 0
+    for position, character in enumerate(text):
+        used += 2 if character > "\uffff" else 1
+        if used > limit:
+            return text[:position]
+    return text
+
+
+def normal(name: str) -> str:
+    """The form in which names are compared: NFC, as Macs decompose names when they unpack (GooglePhotosTakeoutHelper #243),
+    with the no-break space of French exports as a blank."""
+    if name.isascii():
+        return name
+    return unicodedata.normalize("NFC", name).replace("\u00a0", " ")
+
+
+def folded(name: str) -> str:
+    """A normal name without case."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
+
+
+def sidecar_stems(title: str) -> Iterator[tuple[str, str]]:
+    """The names without ".json" that a sidecar of `title` may have, the newer spelling first, each with its rule.
+
+    >>> list(sidecar_stems("IMG_1.jpg"))
+    [('IMG_1.jpg.supplemental-metadata', 'supplemental'), ('IMG_1.jpg', 'legacy')]
+    """
+    full = title + SUPPLEMENT
+    short = cut(full, SIDECAR_UNITS)
+    yield short, "supplemental"
+    if short != full:
+        yield full, "supplemental"
+    short = cut(title, SIDECAR_UNITS)
+    yield short, "legacy"
+    if short != title:
+        yield title, "legacy"
+
+
+def medium_names(title: str) -> tuple[str, ...]:
+    """The names, without a counter, that the medium of `title` may have (TakeoutExtractor README; immich-go #482).
+
+    A cut that would split a character may keep or drop it.
+    """
+    stem, extension = split_extension(_FORBIDDEN.sub("_", title))
+    return tuple(dict.fromkeys(cut(stem, MEDIUM_UNITS - units(extension) + more) + extension for more in (0, 1)))
+
+
+def at_limit(stem: str, extension: str) -> bool:
+    """The stem of a medium is as long as it may be, so that something may have been cut off."""
+    return units(stem) >= MEDIUM_UNITS - units(extension) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class EditName:
+    """A name read as that of an edited rendition: what its original's stem is, its counter, and how sure that is."""
+
+    original: str
+    counter: str
+    sure: bool
+
+
+def edit_readings(stem: str, extension: str) -> Iterator[EditName]:
+    """How the stem of a medium can be read as that of an edited rendition, surest first.
+
+    >>> next(edit_readings("IMG_1-bearbeitet(2)", ".jpg"))
+    EditName(original='IMG_1', counter='(2)', sure=True)
+    """
+    base, counter = split_counter(stem)
+    for suffix in _EDITS:
+        if len(base) > len(suffix) and folded(base[-len(suffix) :]) == suffix:
+            yield EditName(base[: -len(suffix)], counter, True)
+            return
+    position = base.rfind("-")
+    if position > 0 and at_limit(base, extension) and _is_cut_edit(folded(base[position:])):
+        yield EditName(base[:position], counter, False)
+
+
+_EDITS = tuple(sorted({folded(normal(suffix)) for suffix in EDIT_SUFFIXES}, key=len, reverse=True))
+
+
+def short_edit_reading(stem: str) -> EditName | None:
+    """A stem that ends in at least three letters of an edit's suffix.
+
+    >>> short_edit_reading("photo-edi"), short_edit_reading("Group A-e")
+    (EditName(original='photo', counter='', sure=False), None)
+    """
+    base, counter = split_counter(stem)
+    original, hyphen, tail = base.rpartition("-")
+    if original and hyphen and len(tail) >= 3 and _is_cut_edit("-" + folded(tail)):
+        return EditName(original, counter, False)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _is_cut_edit(tail: str) -> bool:
+    return any(suffix.startswith(tail) for suffix in _EDITS)
+
+
+def creation_original(stem: str) -> tuple[str, str] | None:
+    """The stem and counter of that from which Google Photos made something, if the name says so.
+
+    >>> creation_original("IMG_1-COLLAGE(1)")
+    ('IMG_1', '(1)')
+    """
+    base, counter = split_counter(stem)
+    for suffix in CREATION_SUFFIXES:
+        if base.endswith(suffix) and len(base) > len(suffix):
+            return base[: -len(suffix)], counter
+    return None

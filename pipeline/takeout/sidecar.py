@@ -1,0 +1,333 @@
+"""The JSON of Takeout: the sidecar of an item, the metadata file of an album, and telling them apart by content alone.
+
+Google publishes no specification. Fields and their oddities as immich-go (json.go), timelinize (takeoutarchive.go) and
+GooglePhotosTakeoutHelper document them; what is not as expected becomes a Problem, and the rest of the file is still used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from pipeline.problems import MediaError, Problem
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What a sidecar says. Times are aware and UTC; positions in degrees, altitudes in metres; None where absent."""
+
+    title: str | None = None
+    description: str | None = None
+    taken_at: datetime | None = None
+    uploaded_at: datetime | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude_m: float | None = None
+    exif_latitude: float | None = None
+    exif_longitude: float | None = None
+    exif_altitude_m: float | None = None
+    people: tuple[str, ...] = ()
+    favorited: bool = False
+    archived: bool = False
+    trashed: bool = False
+    views: int | None = None
+    url: str | None = None
+    origin: str | None = None
+    device_type: str | None = None
+    app_source: str | None = None
+    json: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarGist:
+    """What kind of JSON file it is, and what pairing needs of an item: its title and seconds since 1970."""
+
+    kind: str  # item, album, other, unreadable
+    title: str | None = None
+    taken: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumDocument:
+    """What an album's metadata file says; `created_at` is aware and UTC."""
+
+    title: str | None = None
+    description: str | None = None
+    access: str | None = None
+    created_at: datetime | None = None
+
+
+def parse_sidecar(data: bytes) -> tuple[Sidecar, list[Problem]]:
+    """Everything that an item's sidecar says, and what in it is not as it should be.
+
+    Raises MediaError if it is no JSON object. A field of the wrong type is None, and a Problem.
+    """
+    value, text, problems = _load(data)
+    found = _Fields(value, problems)
+    latitude, longitude, altitude = found.place("geoData")
+    exif_latitude, exif_longitude, exif_altitude = found.place("geoDataExif")
+    origin, device_type = found.origin()
+    app = found.block("appSource")
+    sidecar = Sidecar(
+        title=found.text("title"),
+        description=found.text("description"),
+        taken_at=found.time("photoTakenTime"),
+        uploaded_at=found.time("creationTime"),
+        latitude=latitude,
+        longitude=longitude,
+        altitude_m=altitude,
+        exif_latitude=exif_latitude,
+        exif_longitude=exif_longitude,
+        exif_altitude_m=exif_altitude,
+        people=found.people(),
+        favorited=found.flag("favorited"),
+        archived=found.flag("archived"),
+        trashed=found.flag("trashed"),
+        views=found.count("imageViews"),
+        url=found.text("url"),
+        origin=origin,
+        device_type=device_type,
+        app_source=_clean(app["androidPackageName"]) if isinstance(app.get("androidPackageName"), str) else None,
+        json=text,
+    )
+    return sidecar, problems
+
+
+def gist(data: bytes, name: str) -> SidecarGist:
+    """What kind of JSON file it is, by content; `name` only tells an album's file that holds next to nothing.
+
+    Raises MediaError if it is no JSON.
+    """
+    value, _, _ = _load(data, only_objects=False)
+    if not isinstance(value, dict):
+        return SidecarGist("other")
+    title = value.get("title")
+    title = _clean(title) if isinstance(title, str) else None
+    if "photoTakenTime" in value or ("url" in value and ("creationTime" in value or "googlePhotosOrigin" in value)):
+        taken = value.get("photoTakenTime")
+        return SidecarGist("item", title, _seconds(taken.get("timestamp")) if isinstance(taken, dict) else None)
+    if "albumData" in value:
+        return SidecarGist("album", title)
+    if title is not None and value.keys() & {"access", "date", "enrichments"}:
+        return SidecarGist("album", title)
+    if value.keys() <= {"title"} and (title is not None or not value) and is_album_name(name):
+        return SidecarGist("album", title)
+    return SidecarGist("other", title)
+
+
+def parse_album(data: bytes) -> AlbumDocument:
+    """What an album's metadata file says. Raises MediaError if it is no JSON object."""
+    value, _, problems = _load(data)
+    inner = value.get("albumData")  # how exports of about 2017 to 2020 wrap it
+    found = _Fields(inner if isinstance(inner, dict) else value, problems)
+    return AlbumDocument(found.text("title", keep_empty=True), found.text("description"), found.text("access"), found.time("date"))
+
+
+# metadata.json by language (immich-go docs; GooglePhotosTakeoutHelper #8), with the counter of a second one in a folder.
+_ALBUM_NAME = re.compile(
+    r"(metadata|métadonnées|metadati|metadaten|metadatos|metadades|metadáta|метаданные|метаданни|メタデータ)(\(\d+\))?\.json",
+    re.IGNORECASE,
+)
+
+
+def is_album_name(name: str) -> bool:
+    """The name is that of an album's metadata file in a language that is known.
+
+    >>> is_album_name("Metadaten(1).json"), is_album_name("IMG_1.jpg.json")
+    (True, False)
+    """
+    return _ALBUM_NAME.fullmatch(unicodedata.normalize("NFC", name)) is not None
+
+
+def _load(data: bytes, only_objects: bool = True) -> tuple[Any, str, list[Problem]]:
+    """The value, its text, and what is wrong with the encoding. Raises MediaError."""
+    problems: list[Problem] = []
+    try:
+        value = orjson.loads(data)
+        text = data.decode()
+    except (orjson.JSONDecodeError, UnicodeDecodeError):
+        # orjson refuses a byte order mark, UTF-16, NaN, half surrogates and long integers; json reads them.
+        text = _decode(data, problems)
+        if not text.strip():
+            raise MediaError("empty: the file holds no JSON") from None
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise MediaError(f"not_json: {str(error)[:120]}") from None
+        text = _clean(text)
+    if only_objects and not isinstance(value, dict):
+        raise MediaError(f"not_json: a JSON {type(value).__name__}, not an object")
+    return value, text, problems
+
+
+def _decode(data: bytes, problems: list[Problem]) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    if data[:1] == b"\0" or data[1:2] == b"\0":
+        problems.append(Problem("sidecar", "encoding", "UTF-16 without a byte order mark"))
+        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        problems.append(Problem("sidecar", "encoding", "not UTF-8; read as Latin-1"))
+        return data.decode("latin-1")
+
+
+def _clean(text: str) -> str:
+    r"""Text that can be stored: half surrogates, which JSON can escape but UTF-8 not hold, as escapes.
+
+    >>> _clean("a\ud800b")
+    'a\\ud800b'
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _seconds(value: object) -> int | None:
+    """A timestamp: a string of whole seconds, or a number that is one. `int()` alone would take "1_0" and "１"."""
+    if isinstance(value, str):
+        return int(value) if _WHOLE.fullmatch(value.strip()) else None
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None
+
+
+def _degrees(value: object) -> float | None:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,4}(\.[0-9]{1,20})?", value):
+        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if abs(value) < 1e9 else math.inf
+    return None
+
+
+#: Keys of googlePhotosOrigin that are known; another one is taken as it is.
+_ORIGINS = ("mobileUpload", "webUpload", "driveSync", "fromPartnerSharing", "fromSharedAlbum", "composition")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """A JSON object asked for fields of certain types; what is of another type is noted."""
+
+    value: dict[str, Any]
+    problems: list[Problem]
+
+    def wrong(self, name: str, kind: str = "wrong_type") -> None:
+        shown = _clean(repr(self.value.get(name)))[:80]
+        self.problems.append(Problem("sidecar", kind, f"{name} is {shown}"))
+
+    def text(self, name: str, keep_empty: bool = False) -> str | None:
+        value = self.value.get(name)
+        if value is None or (value == "" and not keep_empty):
+            return None
+        if isinstance(value, str):
+            return _clean(value)
+        self.wrong(name)
+        return None
+
+    def flag(self, name: str) -> bool:
+        value = self.value.get(name, False)
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if value is not None:
+            self.wrong(name)
+        return False
+
+    def block(self, name: str) -> dict[str, Any]:
+        value = self.value.get(name)
+        if isinstance(value, dict):
+            return value
+        if value is not None:
+            self.wrong(name)
+        return {}
+
+    def count(self, name: str) -> int | None:
+        value = self.value.get(name)
+        if value is None or value == "":
+            return None
+        number = _seconds(value)
+        if number is None or not 0 <= number < 2**63:
+            self.wrong(name)
+            return None
+        return number
+
+    def time(self, name: str) -> datetime | None:
+        """None for 0, by which Google says that there is no date (immich-go, json.go)."""
+        value = self.block(name).get("timestamp")
+        if value is None or value == "":
+            return None
+        seconds = _seconds(value)
+        if seconds is None:
+            self.wrong(name)
+            return None
+        if seconds == 0:
+            return None
+        try:
+            return _EPOCH + timedelta(seconds=seconds)
+        except OverflowError:
+            self.wrong(name, "out_of_range")
+            return None
+
+    def place(self, name: str) -> tuple[float | None, float | None, float | None]:
+        """Latitude, longitude, altitude; 0/0 means no place."""
+        block = self.block(name)
+        if not block:
+            return None, None, None
+        given = block.get("latitude"), block.get("longitude")
+        if given == (None, None):
+            return None, None, None
+        latitude, longitude = _degrees(given[0]), _degrees(given[1])
+        if latitude is None or longitude is None:
+            self.wrong(name)
+            return None, None, None
+        if latitude == 0 and longitude == 0:
+            return None, None, None
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+            self.wrong(name, "out_of_range")
+            return None, None, None
+        altitude = _degrees(block.get("altitude"))
+        return latitude, longitude, altitude if altitude is not None and abs(altitude) < 1e6 else None
+
+    def people(self) -> tuple[str, ...]:
+        value = self.value.get("people")
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            self.wrong("people")
+            return ()
+        names = [person.get("name") if isinstance(person, dict) else None for person in value]
+        if any(name is not None and not isinstance(name, str) for name in names) or not all(
+            isinstance(person, dict) for person in value
+        ):
+            self.wrong("people")
+        return tuple(dict.fromkeys(_clean(name) for name in names if isinstance(name, str) and name))
+
+    def origin(self) -> tuple[str | None, str | None]:
+        """The one key of googlePhotosOrigin, and the kind of device inside it."""
+        block = self.block("googlePhotosOrigin")
+        if not block:
+            return None, None
+        key = next((known for known in _ORIGINS if known in block), next(iter(block)))
+        inner = block[key]
+        device = inner.get("deviceType") if isinstance(inner, dict) else None
+        return _clean(key), _clean(device) if isinstance(device, str) else None
