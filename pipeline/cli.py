@@ -203,7 +203,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         where = f"{_shown(error.filename)}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno)}"
-    return f"{type(error).__name__}: {error} (--debug shows where)"
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first} (--debug shows where)"
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -280,7 +280,7 @@ def file_id(path: str, number: int = 0) -> str:
 def read_document(data: bytes, entry: Entry) -> Document:
     """What a JSON file is. Bytes that are no JSON make a Document with `error`."""
     try:
-        found = gist(data)
+        found = gist(data, entry.name)
         album = None
         if found.kind == "album":
             read = parse_album(data)

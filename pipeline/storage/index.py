@@ -169,7 +169,8 @@ class Index:
         )
         self._pending += rows.num_rows
         if self._pending >= BATCH:
-            self._db.executescript("COMMIT; BEGIN")
+            self._db.execute("COMMIT")
+            self._db.execute("BEGIN")
             self._pending = 0
 
     def _person(self, name: str) -> int:
@@ -271,7 +272,7 @@ class Index:
             """
         )
         self._db.executescript(_VIEWS)
-        self._db.executescript(f"COMMIT; PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA optimize = 0x10002; ANALYZE;")
+        self._db.executescript(f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA optimize = 0x10002; ANALYZE;")
         self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,10 @@ def shard_path(folder: str | Path, name: str) -> Path:
 
 def write_shard(
     rows: Iterable[tuple[dict[str, Any], tuple[float, ...]]], references: Iterable[ShardRef], folder: str
-) -> Iterator[ShardDone]:
-    """Write the rows of one shard. `rows` are pairs of a row and the seconds that each of OPERATIONS took for it."""
+) -> list[ShardDone]:
+    """Write the rows of one shard and return what was done, the one element of its partition.
+
+    `rows` are pairs of a row and the seconds that each of OPERATIONS took for it."""
     (reference,) = references
     records: list[dict[str, Any]] = []
     spent = [0.0] * len(OPERATIONS)
@@ -59,13 +60,15 @@ def write_shard(
             store_schema=True,
         )
     writing = time.perf_counter() - started
-    yield ShardDone(
-        name=reference.name,
-        files=len(records),
-        bytes=sum(record["size"] for record in records),
-        problems=sum(record["status"] != "ok" for record in records),
-        spent=dict(Counter(dict(zip(OPERATIONS, spent, strict=True))) | Counter({"write": writing})),
-    )
+    return [
+        ShardDone(
+            name=reference.name,
+            files=len(records),
+            bytes=sum(record["size"] for record in records),
+            problems=sum(record["status"] != "ok" for record in records),
+            spent={**dict(zip(OPERATIONS, spent, strict=True)), "write": writing},
+        )
+    ]
 
 
 def read_shard(folder: str | Path, name: str) -> pa.Table:
