@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -92,7 +92,7 @@ def scan(
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
     library = Library.of(_as_list(inputs))
     folder = _output_folder(_as_list(inputs), output, library)
-    with claimed(folder) as results:
+    with given_cluster(settings.scheduler) as given, claimed(folder) as results:
         with clock.stage("list"):
             listing = list_library(library, watch, _prepare_for(settings))
         with clock.stage("pair"):
@@ -106,7 +106,7 @@ def scan(
         with Index(results.new / "index.sqlite") as index:
             index.add_albums(plan.albums)
             clock_starts = time.perf_counter()
-            with run_on(mode, settings, results.scratch) as compute:
+            with run_on(mode, settings, results.scratch, given) as compute:
                 clock.stages["start"] = time.perf_counter() - clock_starts
                 watch.begin(len(plan.items), plan.size)
                 with clock.stage("extract"):
@@ -154,14 +154,23 @@ def _graph(
     return build(references, library, manifest, shards, threads, all_tags)
 
 
+def given_cluster(address: str) -> AbstractContextManager[Compute | None]:
+    """The cluster of this address, asked for before anything is listed or written; None if there is no address."""
+    if not address:
+        return nullcontext()
+    from pipeline.cluster import existing_cluster
+
+    return existing_cluster(address)
+
+
 @contextmanager
-def run_on(mode: str, settings: Settings, scratch: Path) -> Iterator[Compute]:
-    """Where the graph runs: a given scheduler, the caller's client, else what `mode` says."""
+def run_on(mode: str, settings: Settings, scratch: Path, given: Compute | None) -> Iterator[Compute]:
+    """Where the graph runs: a given cluster, the caller's client, else what `mode` says."""
     from pipeline import cluster
 
     where: AbstractContextManager[Compute]
-    if settings.scheduler:
-        where = cluster.existing_cluster(settings.scheduler)
+    if given is not None:
+        where = nullcontext(given)
     elif mode == "client":
         where = cluster.client_of_caller()
     elif mode == "parallel":

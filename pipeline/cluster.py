@@ -81,12 +81,13 @@ def local_cluster(processes: int, scratch: Path) -> Iterator[Compute]:
     machine can connect to a loopback port, and whoever talks to a scheduler can run code. `scratch` is private.
     """
     prepare_workers()
+    # Imported before its settings are changed: what was not there before would be deleted afterwards, defaults and all.
+    import distributed.utils
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
     with dask.config.set(_LOCAL), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Port .* is already in use")
-        import distributed.utils
-        from distributed import Client, LocalCluster
-        from distributed.security import Security
-
         # distributed would have the fork server import every optional package it knows, pandas among them.
         distributed.utils._forkserver_preload_set = True
         security = Security.temporary()
@@ -105,6 +106,7 @@ def local_cluster(processes: int, scratch: Path) -> Iterator[Compute]:
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
+            cluster.scheduler.http_server.stop()  # it serves nothing, and is the one listener without TLS
             yield _on(client)
 
 

@@ -140,6 +140,8 @@ class Listing:
     def pair(self) -> None:
         """Pair every folder as far as names alone go."""
         for folder in self.folders.values():
+            for entries in (*folder.media.values(), *folder.json.values()):
+                entries.sort(key=lambda entry: entry.part)  # which of two parts counts must not hang on their order
             folder.pairing = pair_folder(folder.media, folder.json)
 
     def to_read(self) -> list[Entry]:
@@ -192,6 +194,7 @@ class Listing:
                     files.append(ListedFile(entry.path, entry.part, entry.size, "media"))
         if len(files) != self.count:
             raise AssertionError(f"{self.count:,} files were listed, but {len(files):,} have a state")
+        files.sort(key=lambda file: (file.path, file.part))
         return Plan(tuple(items), tuple(files), tuple(albums))
 
     def _album(self, folder: Folder) -> Album | None:

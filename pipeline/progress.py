@@ -75,7 +75,7 @@ def clock(seconds: float) -> str:
     """Seconds as people say them.
 
     >>> clock(4), clock(75), clock(7300)
-    ('4 s', '1 min 15 s', '2 h 2 min')
+    ('4 s', '1 min 15 s', '2 h 1 min')
     """
     whole = round(seconds)
     if whole < 60:

@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.api import Settings, scan
+from pipeline import Settings, scan
 from pipeline.cluster import ClusterError, existing_cluster, local_cluster
 from tests.conftest import write_tree
 
@@ -52,14 +52,12 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with local_cluster(1, scratch) as compute:
-        addresses = {
-            c.laddr.port for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN
-        }
+        addresses = {c.laddr.port for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN}
         assert list(compute(lambda references: _never(references), [])) == []
         for port in addresses:
             for address in (f"tcp://127.0.0.1:{port}", f"tls://127.0.0.1:{port}"):
                 with pytest.raises((OSError, TypeError, ValueError)):
-                    Client(address, timeout="1s")
+                    Client(address, timeout="1s", set_as_default=False)
     with pytest.raises(ValueError, match="No client"):
         default_client()
 
@@ -69,5 +67,8 @@ def _never(references: Any) -> Any:
 
 
 def test_a_scheduler_that_is_not_there() -> None:
-    with pytest.raises(ClusterError, match="no Dask scheduler answers at tcp://127.0.0.1:1"), existing_cluster("tcp://127.0.0.1:1"):
+    with (
+        pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1"),
+        existing_cluster("tcp://127.0.0.1:1"),
+    ):
         pass

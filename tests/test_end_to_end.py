@@ -130,11 +130,11 @@ def test_albums_and_people(synthetic: Path, scanned: tuple[Path, Report]) -> Non
         (album["folder"], album["title"]) for album in summary["albums"]
     }
     members = query(
-        scanned[0], "SELECT path, title FROM media JOIN media_albums USING (file_id) JOIN albums USING (album_id)"
+        scanned[0], "SELECT path, a.title FROM media JOIN media_albums USING (file_id) JOIN albums a USING (album_id)"
     )
     assert set(members) == {(row["path"], row["album"]) for row in truth if row["album"] is not None}
     people = query(
-        scanned[0], "SELECT path, name FROM media JOIN media_people USING (file_id) JOIN people USING (person_id)"
+        scanned[0], "SELECT path, p.name FROM media JOIN media_people USING (file_id) JOIN people p USING (person_id)"
     )
     assert set(people) == {(row["path"], name) for row in truth for name in row["people"]}
 
@@ -353,4 +353,4 @@ def test_all_tags_are_kept_on_request(synthetic: Path, tmp_path: Path) -> None:
     rows = [row for row in media_rows(tmp_path / "out") if row["make"] and row["kind"] == "image"]
     assert rows
     for row in rows:
-        assert json.loads(row["exif_json"])["Image Make"] == row["make"]
+        assert json.loads(row["exif_json"])["Image Make"].strip() == row["make"]

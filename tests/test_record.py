@@ -11,14 +11,15 @@ from pipeline.record import RECORD, to_record, to_time
 from pipeline.takeout.sidecar import Sidecar
 
 PROMISED = """
-file_id path part folder name extension size modified_at crc32 crc32_source content_id mime mime_mismatch kind width height
-orientation rotation duration_s frame_rate video_codec video_created_at make model lens_model software iso f_number
-exposure_time_s focal_length_mm focal_length_35mm flash_fired exif_taken_local exif_utc_offset_min exif_latitude
-exif_longitude exif_altitude_m sidecar_path sidecar_rule title description sidecar_taken_at uploaded_at sidecar_latitude
-sidecar_longitude sidecar_altitude_m people favorited archived trashed views url origin device_type taken_at taken_local
-utc_offset_min time_zone taken_at_rule taken_year latitude longitude altitude_m location_rule album edited_of live_partner
-duplicate_of sidecar_json exif_json status problems
-""".split()
+    file_id path part folder name extension size modified_at crc32 crc32_source content_id mime mime_mismatch kind
+    width height orientation rotation duration_s frame_rate video_codec video_created_at make model lens_model
+    software iso f_number exposure_time_s focal_length_mm focal_length_35mm flash_fired exif_taken_local
+    exif_utc_offset_min exif_latitude exif_longitude exif_altitude_m sidecar_path sidecar_rule title description
+    sidecar_taken_at uploaded_at sidecar_latitude sidecar_longitude sidecar_altitude_m people favorited archived
+    trashed views url origin device_type taken_at taken_local utc_offset_min time_zone taken_at_rule taken_year
+    latitude longitude altitude_m location_rule album edited_of live_partner duplicate_of sidecar_json exif_json
+    status problems
+""".split()  # noqa: SIM905
 
 MEDIA = Entry("Takeout/Google Photos/Photos from 2019/IMG_1.JPG", "part", 10, 1_564_488_000_123_456_789)
 
@@ -50,8 +51,14 @@ def test_a_row_has_exactly_the_columns_of_record_in_every_case() -> None:
 
 
 def test_identity_columns() -> None:
-    row = to_record(MediaItem(media=MEDIA, file_id="0", content=Content(10, 0xABC, "read"), mime="image/png", kind="image"))
-    assert (row["folder"], row["name"], row["extension"]) == ("Takeout/Google Photos/Photos from 2019", "IMG_1.JPG", "jpg")
+    row = to_record(
+        MediaItem(media=MEDIA, file_id="0", content=Content(10, 0xABC, "read"), mime="image/png", kind="image")
+    )
+    assert (row["folder"], row["name"], row["extension"]) == (
+        "Takeout/Google Photos/Photos from 2019",
+        "IMG_1.JPG",
+        "jpg",
+    )
     assert (row["crc32"], row["content_id"]) == ("00000abc", "00000abc-10")
     assert row["modified_at"] == datetime(2019, 7, 30, 12, 0, 0, 123_456, tzinfo=UTC)
     assert row["mime_mismatch"] is True

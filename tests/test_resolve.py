@@ -1,6 +1,7 @@
 """One date and one place out of many: the order of precedence, as a table."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,8 @@ from pipeline.resolve import Resolved, resolve
 from pipeline.takeout.sidecar import Sidecar
 
 NOON = datetime(2019, 7, 30, 12, tzinfo=UTC)
-BERLIN = {"latitude": 52.5163, "longitude": 13.3777}  # UTC+2 in July
-TOKYO = {"latitude": 35.6586, "longitude": 139.7454}
+BERLIN: dict[str, Any] = {"latitude": 52.5163, "longitude": 13.3777}  # UTC+2 in July
+TOKYO: dict[str, Any] = {"latitude": 35.6586, "longitude": 139.7454}
 
 
 def local(hour: int, day: int = 30) -> datetime:
@@ -24,7 +25,16 @@ def local(hour: int, day: int = 30) -> datetime:
         (Sidecar(taken_at=NOON), Exif(taken_local=local(14)), None, NOON, "sidecar", local(14), 120, None),
         (Sidecar(taken_at=NOON), None, None, NOON, "sidecar", None, None, None),
         (Sidecar(taken_at=NOON, **BERLIN), None, None, NOON, "sidecar", local(14), 120, "Europe/Berlin"),
-        (Sidecar(taken_at=NOON, **TOKYO), Exif(taken_local=local(14)), None, NOON, "sidecar", local(14), 120, "Asia/Tokyo"),
+        (
+            Sidecar(taken_at=NOON, **TOKYO),
+            Exif(taken_local=local(14)),
+            None,
+            NOON,
+            "sidecar",
+            local(14),
+            120,
+            "Asia/Tokyo",
+        ),
         # a wall clock of another day is no wall clock of this moment
         (Sidecar(taken_at=NOON), Exif(taken_local=local(14, 25)), None, NOON, "sidecar", None, None, None),
         # without a sidecar: EXIF with offset, GPS time, the zone of the place
@@ -69,7 +79,13 @@ def test_when(
 @pytest.mark.parametrize(
     ("sidecar", "exif", "clip", "latitude", "rule"),
     [
-        (Sidecar(latitude=1, longitude=2, exif_latitude=3, exif_longitude=4), Exif(latitude=5, longitude=6), None, 1, "sidecar"),
+        (
+            Sidecar(latitude=1, longitude=2, exif_latitude=3, exif_longitude=4),
+            Exif(latitude=5, longitude=6),
+            None,
+            1,
+            "sidecar",
+        ),
         (Sidecar(exif_latitude=3, exif_longitude=4), Exif(latitude=5, longitude=6), None, 3, "sidecar_exif"),
         (Sidecar(), Exif(latitude=5, longitude=6), None, 5, "exif"),
         (Sidecar(), None, Clip(latitude=7, longitude=8), 7, "video"),

@@ -18,6 +18,8 @@ from pipeline.problems import MediaError, UsageError
 
 #: Linux refuses longer paths in one call (PATH_MAX is 4,096 with its closing NUL); they are walked in steps.
 LONGEST_PATH = 4000
+#: A name is no longer than this, and comes with a slash.
+LONGEST_NAME = 256
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -248,7 +250,7 @@ def _walk(part: Part) -> Iterator[Entry | Refused]:
 def _list_folder(root: str, folder: str) -> list[tuple[str, os.stat_result | None]]:
     """Names and lstat of a folder, sorted by name; None for a name that is gone again."""
     descriptor = None
-    if len(root) + len(os.fsencode(folder)) > LONGEST_PATH:
+    if len(os.fsencode(root)) + len(os.fsencode(folder)) > LONGEST_PATH - LONGEST_NAME:
         descriptor = _open_below(root, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found: list[tuple[str, os.stat_result | None]] = []

@@ -296,7 +296,7 @@ class _Work:
         title = self.read[sidecar].title
         if title is None:
             return True
-        stem, extension = split_extension(title)
+        _, extension = split_extension(title)
         return not _is_extension(extension) or medium.counted[0] + medium.counted[2] in {
             normal(name) for name in medium_names(title)
         }
@@ -306,7 +306,7 @@ class _Work:
         yield from sorted(self.contested.items())
         long: dict[str, list[Medium]] = defaultdict(list)
         for medium in self.unpaired():
-            base, counter, extension = medium.counted
+            base, _, extension = medium.counted
             if units(base + extension) >= SIDECAR_UNITS:
                 long[cut(base + extension, SIDECAR_UNITS - 6)].append(medium)
         for name in self.sidecars:
@@ -341,16 +341,16 @@ class _Work:
             note = Problem("pair", "low_confidence", "taken for an edit by the beginning of its suffix alone")
             self.share_original(medium, reading, extension, "edited_short", note)
 
-    def share_original(
-        self, medium: Medium, reading: EditName, extension: str, rule: str, *problems: Problem
-    ) -> bool:
+    def share_original(self, medium: Medium, reading: EditName, extension: str, rule: str, *problems: Problem) -> bool:
         stem = reading.original + reading.counter
         original = self.medium_called(stem + extension)
         if original is None or original is medium:
             original = self.still_called(stem, medium)
         if original is not None:
             found = self.pairs.get(original.name, Pair())
-            self.pairs[medium.name] = Pair(found.sidecar, rule if found.sidecar else None, original.name, problems=problems)
+            self.pairs[medium.name] = Pair(
+                found.sidecar, rule if found.sidecar else None, original.name, problems=problems
+            )
             return True
         for ending in dict.fromkeys((extension, *STILLS)):
             absent = Medium(stem + ending)
@@ -383,7 +383,9 @@ class _Work:
         original = self.by_name.get(base + extension) if counter and at_limit(base, extension) else None
         if original is not None and original.name in self.pairs:
             found = self.pairs[original.name]
-            note = Problem("pair", "low_confidence", f"taken for an edit of {original.name}, as no sidecar has its number")
+            note = Problem(
+                "pair", "low_confidence", f"taken for an edit of {original.name}, as no sidecar has its number"
+            )
             self.pairs[medium.name] = Pair(found.sidecar, "edited_cut_off", original.name, problems=(note,))
 
     def created(self, medium: Medium) -> None:
@@ -418,7 +420,9 @@ class _Work:
                 found = self.pairs.get(still.name, Pair())
                 if found.live_partner is None:
                     self.pairs[still.name] = replace(found, live_partner=medium.name)
-                self.pairs[medium.name] = Pair(found.sidecar, "live" if found.sidecar else None, live_partner=still.name)
+                self.pairs[medium.name] = Pair(
+                    found.sidecar, "live" if found.sidecar else None, live_partner=still.name
+                )
                 return
         for name in names:
             absent = Medium(name)
@@ -465,7 +469,12 @@ class _Work:
             for other in (Medium(stem + ending), Medium(stem + ending.upper())):
                 match = self.first(_literal(other)) or self.first(_moved_counter(other))
                 gist = self.read.get(match[0]) if match else None
-                if match and gist and gist.title and folded(split_extension(gist.title)[0]) == folded(medium.counted[0]):
+                if (
+                    match
+                    and gist
+                    and gist.title
+                    and folded(split_extension(gist.title)[0]) == folded(medium.counted[0])
+                ):
                     note = Problem("pair", "low_confidence", f"{match[0]} names another extension")
                     self.give(medium, match[0], "other_extension", note)
                     return

@@ -130,7 +130,9 @@ def parse_album(data: bytes) -> AlbumDocument:
     value, _, problems = _load(data)
     inner = value.get("albumData")  # how exports of about 2017 to 2020 wrap it
     found = _Fields(inner if isinstance(inner, dict) else value, problems)
-    return AlbumDocument(found.text("title", keep_empty=True), found.text("description"), found.text("access"), found.time("date"))
+    return AlbumDocument(
+        found.text("title", keep_empty=True), found.text("description"), found.text("access"), found.time("date")
+    )
 
 
 # metadata.json by language (immich-go docs; GooglePhotosTakeoutHelper #8), with the counter of a second one in a folder.

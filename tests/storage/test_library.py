@@ -114,9 +114,11 @@ def test_a_file_that_turns_into_a_fifo_or_leaves_is_not_opened(tmp_path: Path) -
         library.open(second)
 
 
-def test_paths_longer_than_the_kernel_takes_are_walked_and_read(tmp_path: Path) -> None:
+def test_paths_longer_than_the_kernel_takes_are_walked_and_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     depth, name = 25, "d" * 200
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     os.mkdir("Takeout")
     os.chdir("Takeout")
     for _ in range(depth):

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.storage.results import PUBLISHED, OutputError, Results, claimed, publish
 
+ROOT = Path(__file__).parents[2]
 #: System calls of publishing at which it may be cut off.
 CRASH = """
 import os, sys
@@ -57,7 +58,7 @@ def test_a_crash_at_any_point_leaves_old_or_new_results_once_the_next_run_has_be
         with claimed(folder) as first:
             fill(first, "old")
             publish(first)
-        done = subprocess.run([sys.executable, "-c", CRASH, folder, str(point)], check=False)
+        done = subprocess.run([sys.executable, "-c", CRASH, folder, str(point)], cwd=ROOT, check=False)
         assert done.returncode in (0, 9)
         with claimed(folder):
             now = published(folder)
