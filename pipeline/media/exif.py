@@ -53,6 +53,8 @@ _GPS = frozenset(range(1, 8)) | {0x1D}
 #: Bytes and reads that exifread may take for one file: it visits hostile directories for ever.
 READ_BUDGET, BYTE_BUDGET = 20_000, 64 << 20
 
+#: A photo said to be of a later year has a wrong date.
+LAST_YEAR = 2100
 #: Directories of a chain that are looked at.
 LINKS = 8
 
@@ -114,8 +116,11 @@ def _loops(tiff: Tiff, first: Directory) -> bool:
 
 
 def _below(tiff: Tiff, first: Directory, pointer: int, wanted: frozenset[int], problems: list[Problem]) -> Values:
-    offset = _whole(first.values.get(pointer))
+    if pointer not in first.values:
+        return {}
+    offset = _whole(first.values[pointer])
     if offset is None:
+        problems.append(Problem("exif", "damaged", f"the pointer {pointer:#06x} has no value"))
         return {}
     try:
         directory = tiff.directory(offset, wanted)
@@ -130,6 +135,9 @@ def _note_bad(directory: Directory, problems: list[Problem]) -> None:
     if directory.bad:
         tags = ", ".join(f"{tag:#06x}" if tag >= 0 else "the directory's end" for tag in directory.bad[:5])
         problems.append(Problem("exif", "damaged", f"values that lie outside of the block: {tags}"))
+    if directory.odd:
+        tags = ", ".join(f"{tag:#06x}" for tag in directory.odd[:5])
+        problems.append(Problem("exif", "text", f"neither ASCII nor UTF-8, or with control characters: {tags}"))
 
 
 def _meaning(first: Values, camera: Values, gps: Values, problems: list[Problem]) -> Exif:
@@ -141,8 +149,13 @@ def _meaning(first: Values, camera: Values, gps: Values, problems: list[Problem]
     if taken is None and (digitized := parse_exif_time(_text(both.get(DIGITIZED)))):
         written, taken = _text(both.get(DIGITIZED)), digitized
         subsecond, offset = both.get(SUBSEC_DIGITIZED), both.get(OFFSET_DIGITIZED)
-    if taken is None and written and re.search("[1-9A-Za-z]", written):
-        problems.append(Problem("exif", "date", f"{written[:40]!r} is no date and time"))
+    _note_date(written, taken, ORIGINAL in both, problems)
+    for tag, name in _QUANTITIES.items():
+        if _is_infinite(both.get(tag)):
+            problems.append(Problem("exif", "number", f"the {name} is a fraction with denominator 0"))
+    orientation = _whole(first.get(ORIENTATION))
+    if orientation is not None and not 0 <= orientation <= 8:
+        problems.append(Problem("exif", "number", f"there is no orientation {orientation}"))
     if taken is not None:
         taken += timedelta(microseconds=_microseconds(subsecond))
     latitude = _degrees(gps.get(2), gps.get(1), "NS", 90, problems)
@@ -154,7 +167,7 @@ def _meaning(first: Values, camera: Values, gps: Values, problems: list[Problem]
         model=_text(first.get(MODEL)),
         lens_model=_text(both.get(LENS_MODEL)),
         software=_text(first.get(SOFTWARE)),
-        orientation=_in_range(_whole(first.get(ORIENTATION)), 1, 8),
+        orientation=_in_range(orientation, 1, 8),
         iso=_iso(both) or _in_range(_whole(first.get(PANASONIC_ISO)), 1, 100_000_000),
         f_number=_positive(both.get(F_NUMBER)),
         exposure_time_s=_positive(both.get(EXPOSURE_TIME)),
@@ -169,6 +182,25 @@ def _meaning(first: Values, camera: Values, gps: Values, problems: list[Problem]
         altitude_m=_altitude(gps),
         gps_at=_gps_time(gps),
     )
+
+
+_QUANTITIES = {F_NUMBER: "f-number", EXPOSURE_TIME: "exposure time", FOCAL_LENGTH: "focal length"}
+
+
+def _is_infinite(value: Value | None) -> bool:
+    """A fraction x/0, as opposed to 0/0, by which cameras say "unknown"."""
+    return isinstance(value, tuple) and any(isinstance(one, tuple) and one[0] and not one[1] for one in value)
+
+
+def _note_date(written: str | None, taken: datetime | None, stated: bool, problems: list[Problem]) -> None:
+    """Note a date that is none, not spelt as EXIF spells dates, or of a far future."""
+    if taken is None:
+        if stated:
+            problems.append(Problem("exif", "date", f"{(written or '')[:40]!r} is no date and time"))
+    elif written is not None and not re.fullmatch(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", written, re.ASCII):
+        problems.append(Problem("exif", "date", f"{written[:40]!r} is not as EXIF spells dates"))
+    elif taken.year > LAST_YEAR:
+        problems.append(Problem("exif", "date", f"the year {taken.year} is yet to come"))
 
 
 def _number(value: Value | None, position: int = 0) -> float | None:
@@ -229,9 +261,14 @@ def _degrees(
     value: Value | None, reference: Value | None, letters: str, limit: int, problems: list[Problem]
 ) -> float | None:
     """Signed degrees of GPSLatitude or GPSLongitude (degrees, minutes, seconds)."""
+    if _is_infinite(value):
+        problems.append(Problem("exif", "gps", f"{letters} position with denominator 0, not used"))
+        return None
     degrees = _number(value)
     if degrees is None or isinstance(value, str):
         return None
+    if isinstance(value, tuple) and len(value) != 3:
+        problems.append(Problem("exif", "gps", f"{letters} position of {len(value)} numbers instead of 3"))
     for position, parts in ((1, 60), (2, 3600)):
         degrees += (_number(value, position) or 0) / parts
     side = (_text(reference) or "")[:1].upper()

@@ -321,4 +321,5 @@ def read_cr3(source: Source) -> Picture:
 
 
 def _of_image(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    return tuple(replace(problem, stage="image") for problem in problems)
+    """What of a movie's problems matters for its picture: that it has no duration and no date of its own does not."""
+    return tuple(replace(p, stage="image") for p in problems if p.kind not in ("no_duration", "date"))

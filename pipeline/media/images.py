@@ -28,6 +28,13 @@ KEPT_EXIF = 1 << 20
 Size = tuple[int | None, int | None]
 #: The end of a cut-off file is looked for in this many bytes.
 TAIL = 1 << 20
+#: Segments before a picture; honest files have some dozens, with a colour profile or a depth map some hundreds.
+MANY_SEGMENTS = 1_000
+#: Pixels that a byte of a JPEG or PNG may stand for. Deflate makes 1,032 of one at most, of 8 pixels each; a JPEG of one
+#: colour comes to some thousands.
+PIXELS_PER_BYTE = 16_384
+#: Pixels that nobody doubts.
+PLAUSIBLE_PIXELS = 100_000_000
 
 
 def read_image(form: str, source: Source, head: bytes) -> Picture:
@@ -72,10 +79,19 @@ _EXIF_MARK = b"Exif\0"
 def _read_jpeg(source: HeadSource) -> Picture:
     problems: list[Problem] = []
     size, blocks, scan = _jpeg_segments(source, problems)
+    _note_implausible(size, source, problems)
     picture = _with_exif(size, b"".join(blocks) if blocks else None, problems)
     if size is not None and not problems and not _ends(source, scan):
         return _with_problem(picture, Problem("image", "truncated", "the picture has no end mark"))
     return picture
+
+
+def _note_implausible(size: Size | None, source: Source, problems: list[Problem]) -> None:
+    """Note a stated size that the file cannot hold. It is kept: nothing is ever allocated by it."""
+    if size and size[0] and size[1] and size[0] * size[1] > max(PIXELS_PER_BYTE * source.size, PLAUSIBLE_PIXELS):
+        problems.append(
+            Problem("image", "implausible", f"{size[0]:,} x {size[1]:,} pixels are not in {source.size:,} bytes")
+        )
 
 
 def _jpeg_segments(source: HeadSource, problems: list[Problem]) -> tuple[Size | None, list[bytes], int]:
@@ -84,7 +100,9 @@ def _jpeg_segments(source: HeadSource, problems: list[Problem]) -> tuple[Size | 
     blocks: list[bytes] = []
     read_at = source.read_at
     position = 2
-    for _ in range(MOST_PARTS):
+    for number in range(MOST_PARTS):
+        if number == MANY_SEGMENTS:
+            problems.append(Problem("image", "odd", f"more than {MANY_SEGMENTS:,} segments before the picture"))
         start = read_at(position, 16)
         if len(start) < 4:
             if len(start) < 2 or start[1] != 0xD9:
@@ -112,6 +130,8 @@ def _jpeg_segments(source: HeadSource, problems: list[Problem]) -> tuple[Size | 
         if mark in _FRAMES and size is None and len(start) >= 9:
             height, width = struct.unpack_from(">HH", start, 5)
             size = width, height
+        elif mark == 0xE1 and length < 8:
+            problems.append(Problem("image", "damaged", f"an APP1 segment of length {length} at offset {position:,}"))
         elif mark == 0xE1 and start[4:9] == _EXIF_MARK:
             data = read_at(position + 10, length - 8)
             if not blocks or (len(blocks[-1]) == 65527 and data[:4] not in (b"II*\0", b"MM\0*")):
@@ -159,10 +179,17 @@ def _read_png(source: HeadSource) -> Picture:
     block: bytes | None = None
     for name, offset, length in _png_chunks(source, problems):
         if name == b"IHDR" and size is None:
-            header = source.read_at(offset, 8)
-            if len(header) == 8:
-                width, height = struct.unpack(">II", header)
+            header = source.read_at(offset, 17)
+            if len(header) >= 8:
+                width, height = struct.unpack_from(">II", header)
                 size = width, height
+                _note_implausible(size, source, problems)
+            if (
+                length == 13
+                and len(header) == 17
+                and zlib.crc32(b"IHDR" + header[:13]) != int.from_bytes(header[13:], "big")
+            ):
+                problems.append(Problem("image", "damaged", "the check sum of the IHDR chunk is wrong"))
         elif name == b"eXIf" and block is None:
             block = source.read_at(offset, min(length, LARGEST_EXIF))
         elif name in (b"zTXt", b"tEXt", b"iTXt") and block is None:
@@ -289,8 +316,9 @@ def _read_ico(source: HeadSource) -> Picture:
 # TIFF and raw files made of TIFF directories: TIFF 6.0, TIFF/EP, DNG 1.7.
 
 _SUBFILE, _WIDTH, _HEIGHT, _SUB_DIRECTORIES = 0x00FE, 0x0100, 0x0101, 0x014A
+_STRIPS, _STRIP_SIZES = 0x0111, 0x0117
 _BORDERS = (0x0004, 0x0005, 0x0006, 0x0007)  # Panasonic: top, left, bottom, right of the picture on the sensor
-_TIFF_TAGS = FIRST | {_SUBFILE, _WIDTH, _HEIGHT, _SUB_DIRECTORIES, *_BORDERS}
+_TIFF_TAGS = FIRST | {_SUBFILE, _WIDTH, _HEIGHT, _SUB_DIRECTORIES, _STRIPS, _STRIP_SIZES, *_BORDERS}
 #: Sub-directories that are looked at for the full picture.
 SUB_DIRECTORIES = 8
 
@@ -310,6 +338,18 @@ def _read_tiff(source: Source) -> Picture:
         size = right - left, bottom - top
     if size is None:
         problems.append(Problem("image", "no_size", "no directory states the picture's size"))
+    strips, sizes = first.values.get(_STRIPS), first.values.get(_STRIP_SIZES)
+    if isinstance(strips, tuple) and isinstance(sizes, tuple):
+        # Panasonic's raw files have all ones there, and the place in a tag of their own.
+        ends = (
+            at + length
+            for at, length in zip(strips, sizes, strict=False)
+            if isinstance(at, int) and isinstance(length, int) and at != 0xFFFFFFFF
+        )
+        if (end := max(ends, default=0)) > source.size:
+            problems.append(
+                Problem("image", "truncated", f"the picture reaches to {end:,}, the file to {source.size:,}")
+            )
     width, height = size or (None, None)
     return Picture(width=width, height=height, exif=exif, problems=tuple(problems))
 

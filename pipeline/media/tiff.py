@@ -46,10 +46,15 @@ _MAGIC = {42, 43, 0x55, 0x4F52, 0x5352}
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The wanted entries of one image file directory: tag -> value. `bad` are wanted tags whose value cannot be read."""
+    """The wanted entries of one image file directory: tag -> value.
+
+    `bad` are tags, wanted or not, whose value reaches out of the block (-1: the directory itself does); `odd` are wanted
+    tags whose text is neither ASCII nor UTF-8, read as best it can be.
+    """
 
     values: dict[int, Value]
     bad: tuple[int, ...] = ()
+    odd: tuple[int, ...] = ()
     next_offset: int = 0
 
 
@@ -92,42 +97,49 @@ class Tiff:
         whole = min(count, len(data) // entry_size)
         values: dict[int, Value] = {}
         bad: list[int] = []
+        odd: list[int] = []
+        inside, end = 8 if self.big else 4, self.source.size
+        endian = self.endian
         for tag, kind, number, inline in struct.iter_unpack(order + layout, data[: whole * entry_size]):
+            if kind not in _TYPES:  # "readers should skip over fields containing an unexpected field type"
+                continue
+            length = _TYPES[kind][0] * number
+            if length > inside and int.from_bytes(inline, endian) + length > end:
+                bad.append(tag)
             if tag in wanted and tag not in values:
-                if kind not in _TYPES:  # "readers should skip over fields containing an unexpected field type"
-                    continue
-                value = self._value(kind, number, inline)
-                if value is None:
-                    bad.append(tag)
-                else:
-                    values[tag] = value
+                data_of = self._data(kind, length, inline)
+                if data_of is not None:
+                    values[tag] = value = self._value(kind, data_of)
+                    if kind == 2 and _is_odd(data_of, value):
+                        odd.append(tag)
         if whole < count:
             bad.append(-1)
         link = data[count * entry_size :]
         width = 8 if self.big else 4
-        after = int.from_bytes(link[:width], "little" if order == "<" else "big") if len(link) >= width else 0
-        return Directory(values, tuple(bad), after)
+        after = int.from_bytes(link[:width], endian) if len(link) >= width else 0
+        return Directory(values, tuple(bad), tuple(odd), after)
 
     def link(self, offset: int) -> int:
         """The offset of the directory after the one at `offset`; 0 at the end of the chain."""
         head_size, entry_size, width = (8, 20, 8) if self.big else (2, 12, 4)
-        order: Literal["little", "big"] = "little" if self.order == "<" else "big"
-        count = int.from_bytes(self.source.read_at(offset, head_size), order)
-        return int.from_bytes(self.source.read_at(offset + head_size + count * entry_size, width), order)
+        count = int.from_bytes(self.source.read_at(offset, head_size), self.endian)
+        return int.from_bytes(self.source.read_at(offset + head_size + count * entry_size, width), self.endian)
 
-    def _value(self, kind: int, number: int, inline: bytes) -> Value | None:
-        """The value of an entry; None if it lies outside of the block."""
+    @property
+    def endian(self) -> Literal["little", "big"]:
+        """The byte order as `int.from_bytes` calls it."""
+        return "little" if self.order == "<" else "big"
+
+    def _data(self, kind: int, length: int, inline: bytes) -> bytes | None:
+        """The bytes of an entry's value; None if they lie outside of the block, where text alone may be cut short."""
+        if length <= len(inline):
+            return inline[:length]
+        # A count of billions is a lie or a picture; as many values as are there and of use are enough.
+        data = self.source.read_at(int.from_bytes(inline, self.endian), min(length, LARGEST_VALUE))
+        return None if len(data) < min(length, LARGEST_VALUE) and (kind != 2 or not data) else data
+
+    def _value(self, kind: int, data: bytes) -> Value:
         size, code = _TYPES[kind]
-        length = size * number
-        if length > len(inline):
-            # A count of billions is a lie or a picture; as many values as are there and of use are enough.
-            data = self.source.read_at(
-                int.from_bytes(inline, "little" if self.order == "<" else "big"), min(length, LARGEST_VALUE)
-            )
-            if len(data) < min(length, LARGEST_VALUE) and (kind != 2 or not data):
-                return None
-        else:
-            data = inline[:length]
         if kind == 2:
             return text(data)
         if kind == 7:
@@ -140,8 +152,25 @@ class Tiff:
 
 def text(data: bytes) -> str:
     """Text up to the first NUL. EXIF says ASCII; cameras write UTF-8, and Latin-1 where that does not decode."""
+    if _is_utf16(data):
+        return data.decode("utf-16-le", "replace").partition("\0")[0].strip()
     data = data.partition(b"\0")[0]
     try:
         return data.decode().strip()
     except UnicodeDecodeError:
         return data.decode("latin-1").strip()
+
+
+def _is_utf16(data: bytes) -> bool:
+    """Two letters and more, each with a zero byte behind it."""
+    return len(data) >= 4 and data[1] == data[3] == 0 != data[2] and not any(data[1::2])
+
+
+def _is_odd(data: bytes, value: Value) -> bool:
+    """The text is neither ASCII nor UTF-8, or holds control characters."""
+    if data.isascii() and isinstance(value, str) and value.isprintable():
+        return _is_utf16(data)
+    try:
+        return not data.partition(b"\0")[0].decode().strip().isprintable()
+    except UnicodeDecodeError:
+        return True

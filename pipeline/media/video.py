@@ -180,7 +180,10 @@ def _movie_duration(boxes: Boxes, header: bytes | None, whole_length: int | None
     _, scale, length = _times(header or b"")
     if scale == 0 and length:
         boxes.note("damaged", "the time scale is 0")
-    return _seconds(length, scale) or _seconds(whole_length, scale) or (video.duration_s if video else None)
+    duration = _seconds(length, scale) or _seconds(whole_length, scale) or (video.duration_s if video else None)
+    if duration is None and header is not None:
+        boxes.note("no_duration", "the movie does not say how long it is")
+    return duration
 
 
 def _fragments_length(boxes: Boxes, mvex: Box) -> int | None:
@@ -194,13 +197,18 @@ def _fragments_length(boxes: Boxes, mvex: Box) -> int | None:
 
 def _created(boxes: Boxes, header: bytes | None) -> datetime | None:
     created, _, _ = _times(header or b"")
-    if not created or created == _TO_UNIX:  # 0 of either era means "not set"
+    if created is None:
+        return None
+    if created in (0, _TO_UNIX):  # 0 of either era means "not set"
+        boxes.note("date", "the creation time is not set")
         return None
     try:
         if created > _TO_UNIX:
             moment = _EPOCH + timedelta(seconds=created)
             if moment.year > LAST_YEAR:
                 raise OverflowError
+            if created >= 2**32 - 1:  # all ones, or past the end of the calendar of most files
+                boxes.note("date", f"the creation time {moment:%Y-%m-%d} is yet to come")
             return moment
         # Writers that count from 1970 are common, films older than this format are not.
         moved = _UNIX + timedelta(seconds=created)

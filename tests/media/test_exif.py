@@ -78,44 +78,67 @@ def test_directories_in_blocks_of_their_own_say_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exif", "name", "expected"),
+    ("exif", "name", "expected", "kinds"),
     [
-        ({0x8827: (4, [800])}, "iso", 800),
-        ({0x8827: (3, [0, 200])}, "iso", None),
-        ({0x8827: (3, [65535]), 0x8832: (4, [102400])}, "iso", 102400),
-        ({0x829D: (5, [(0, 0)])}, "f_number", None),
-        ({0x829D: (5, [(0, 1)])}, "f_number", None),
-        ({0x829A: (5, [(1, 0)])}, "exposure_time_s", None),
-        ({0x829A: (10, [(1, 8)])}, "exposure_time_s", 0.125),
-        ({0x920A: (12, [4.25])}, "focal_length_mm", 4.25),
-        ({0xA405: (3, [0])}, "focal_length_35mm", None),
-        ({0x9209: (3, [0x10])}, "flash_fired", False),
-        ({0x9003: (2, "0000:00:00 00:00:00")}, "taken_local", None),
-        ({0x9003: (2, "0000:00:00 00:00:00")}, "taken_text", "0000:00:00 00:00:00"),
-        ({0x9004: (2, "2001:02:03 04:05:06"), 0x9292: (2, "5")}, "taken_local", datetime(2001, 2, 3, 4, 5, 6, 500_000)),
-        ({0x9003: (2, "2001:02:03 04:05:06"), 0x9010: (2, "-08:00")}, "utc_offset_min", -480),
+        ({0x8827: (4, [800])}, "iso", 800, []),
+        ({0x8827: (3, [0, 200])}, "iso", None, []),
+        ({0x8827: (3, [65535]), 0x8832: (4, [102400])}, "iso", 102400, []),
+        ({0x829D: (5, [(0, 0)])}, "f_number", None, []),
+        ({0x829D: (5, [(0, 1)])}, "f_number", None, []),
+        ({0x829A: (5, [(1, 0)])}, "exposure_time_s", None, ["number"]),
+        ({0x829A: (10, [(1, 8)])}, "exposure_time_s", 0.125, []),
+        ({0x920A: (12, [4.25])}, "focal_length_mm", 4.25, []),
+        ({0xA405: (3, [0])}, "focal_length_35mm", None, []),
+        ({0x9209: (3, [0x10])}, "flash_fired", False, []),
+        ({0x9003: (2, "0000:00:00 00:00:00")}, "taken_local", None, ["date"]),
+        ({0x9003: (2, "0000:00:00 00:00:00")}, "taken_text", "0000:00:00 00:00:00", ["date"]),
+        ({0x9003: (2, "    :  :     :  :  ")}, "taken_local", None, ["date"]),
+        ({0x9003: (2, "9999:01:01 00:00:00")}, "taken_local", datetime(9999, 1, 1), ["date"]),
+        ({0x9003: (2, "2001-02-03T04:05:06")}, "taken_local", datetime(2001, 2, 3, 4, 5, 6), ["date"]),
+        (
+            {0x9004: (2, "2001:02:03 04:05:06"), 0x9292: (2, "5")},
+            "taken_local",
+            datetime(2001, 2, 3, 4, 5, 6, 500_000),
+            [],
+        ),
+        ({0x9003: (2, "2001:02:03 04:05:06"), 0x9010: (2, "-08:00")}, "utc_offset_min", -480, []),
     ],
 )
-def test_odd_values(exif: Fields, name: str, expected: object) -> None:
-    assert getattr(read({}, exif), name) == expected
+def test_odd_values(exif: Fields, name: str, expected: object, kinds: list[str]) -> None:
+    found, problems = read_exif(BytesSource(tiff({}, exif)))
+    assert getattr(found, name) == expected
+    assert [problem.kind for problem in problems] == kinds
 
 
 @pytest.mark.parametrize(
-    ("first", "name", "expected"),
+    ("first", "name", "expected", "kinds"),
     [
-        ({0x010F: (2, "Größe".encode() + b"\0")}, "make", "Größe"),
-        ({0x010F: (2, "Größe".encode("latin-1") + b"\0")}, "make", "Größe"),
-        ({0x010F: (2, b"no end")}, "make", "no end"),
-        ({0x010F: (2, "   ")}, "make", None),
-        ({0x010F: (7, b"bytes\0")}, "make", "bytes"),
-        ({0x0112: (3, [9])}, "orientation", None),
-        ({0x0112: (4, [3])}, "orientation", 3),
-        ({0x829D: (5, [(4, 1)])}, "f_number", 4.0),
-        ({0x0017: (3, [80])}, "iso", 80),
+        ({0x010F: (2, "Größe".encode() + b"\0")}, "make", "Größe", []),
+        ({0x010F: (2, "Größe".encode("latin-1") + b"\0")}, "make", "Größe", ["text"]),
+        ({0x010F: (2, "Leica\0".encode("utf-16-le"))}, "make", "Leica", ["text"]),
+        ({0x010F: (2, b"a\x1b[2J\0")}, "make", "a\x1b[2J", ["text"]),
+        ({0x010F: (2, b"no end")}, "make", "no end", []),
+        ({0x010F: (2, "   ")}, "make", None, []),
+        ({0x010F: (7, b"bytes\0")}, "make", "bytes", []),
+        ({0x0112: (3, [9])}, "orientation", None, ["number"]),
+        ({0x0112: (3, [0])}, "orientation", None, []),
+        ({0x0112: (4, [3])}, "orientation", 3, []),
+        ({0x829D: (5, [(4, 1)])}, "f_number", 4.0, []),
+        ({0x0017: (3, [80])}, "iso", 80, []),
+        ({0x8769: (4, [])}, "make", None, ["damaged"]),
     ],
 )
-def test_odd_values_of_the_first_directory(first: Fields, name: str, expected: object) -> None:
-    assert getattr(read(first), name) == expected
+def test_odd_values_of_the_first_directory(first: Fields, name: str, expected: object, kinds: list[str]) -> None:
+    found, problems = read_exif(BytesSource(tiff(first)))
+    assert getattr(found, name) == expected
+    assert [problem.kind for problem in problems] == kinds
+
+
+def test_a_value_that_reaches_out_of_the_block_is_named_though_nobody_wants_it() -> None:
+    block = tiff({0x010F: (2, "Canon"), 0x927C: (7, b"m" * 40)})
+    found, problems = read_exif(BytesSource(block[:-20]))
+    assert found.make == "Canon"
+    assert [(problem.kind, "0x927c" in problem.message) for problem in problems] == [("damaged", True)]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +146,8 @@ def test_odd_values_of_the_first_directory(first: Fields, name: str, expected: o
     [
         ({2: (5, [(0, 1)] * 3), 4: (5, [(0, 1)] * 3)}, None, False),  # 0/0 is no place
         ({2: (5, [(0, 0)] * 3)}, None, False),
-        ({2: (5, [(52, 1)])}, -52.0, False),
+        ({2: (5, [(52, 1)])}, -52.0, True),
+        ({2: (5, [(52, 0), (0, 1), (0, 1)])}, None, True),
         ({2: (5, [(91, 1), (0, 1), (0, 1)])}, None, True),
         ({1: (2, "")}, None, True),
         ({1: (2, "Q")}, None, True),

@@ -207,11 +207,11 @@ def test_the_first_enabled_video_track_counts() -> None:
     ("created", "expected", "problems"),
     [
         (SECONDS, CREATED, []),
-        (0, None, []),
-        (2082844800, None, []),
+        (0, None, ["date"]),
+        (2082844800, None, ["date"]),
         (int(CREATED.timestamp()), CREATED, ["date"]),
         (177, None, ["date"]),
-        (2**32 - 1, datetime(2040, 2, 6, 6, 28, 15, tzinfo=UTC), []),
+        (2**32 - 1, datetime(2040, 2, 6, 6, 28, 15, tzinfo=UTC), ["date"]),
     ],
 )
 def test_creation_times(created: int, expected: datetime | None, problems: list[str]) -> None:
