@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
@@ -33,7 +33,7 @@ from pipeline.settings import Settings
 from pipeline.storage.library import Library, Refused, is_inside, opened
 
 if TYPE_CHECKING:
-    from pipeline.cluster import Compute
+    from pipeline.cluster import Compute, EarlyCluster
     from pipeline.storage.manifest import ShardRef
     from pipeline.storage.shards import ShardDone
 
@@ -83,7 +83,8 @@ def scan(
     Raises InputError, OutputError, UsageError, SettingsError or ClusterError with one line for the user; results of an
     earlier run then stay as they were.
     """
-    from pipeline.storage.index import Index, read_files
+    from pipeline.cluster import EarlyCluster
+    from pipeline.storage.index import Index
     from pipeline.storage.manifest import write_manifest
     from pipeline.storage.package import data_package, datasette_metadata
     from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
@@ -92,50 +93,53 @@ def scan(
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
     library = Library.of(_as_list(inputs))
     folder = _output_folder(_as_list(inputs), output, library)
-    with given_cluster(settings.scheduler) as given, claimed(folder) as results:
+    with (
+        given_cluster(settings.scheduler) as given,
+        claimed(folder) as results,
+        EarlyCluster(worker_processes(settings), results.scratch) as workers,
+    ):
         with clock.stage("list"):
-            listing = list_library(library, watch, _prepare_for(settings))
+            listing = list_library(library, watch, partial(_start_early, workers, settings))
         with clock.stage("pair"):
             plan = pair_library(listing, library, io_threads(settings))
-        mode = choose_mode(settings, plan)
+        mode = "parallel" if workers.started else choose_mode(settings, plan)
         watch.note(_found(plan, mode))
         with clock.stage("plan"):
             shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
             references = write_manifest(shards, results.manifest)
         done: list[ShardDone] = []
         with Index(results.new / "index.sqlite") as index:
-            index.add_albums(plan.albums)
-            clock_starts = time.perf_counter()
-            with run_on(mode, settings, results.scratch, given) as compute:
-                clock.stages["start"] = time.perf_counter() - clock_starts
-                watch.begin(len(plan.items), plan.size)
-                with clock.stage("extract"):
-                    for shard in compute(
-                        partial(
-                            _graph,
-                            library=library,
-                            manifest=str(results.manifest),
-                            shards=str(results.shards),
-                            threads=threads_per_task(settings, mode),
-                            all_tags=settings.all_tags,
-                        ),
-                        dearest_first(references, shards),
-                    ):
-                        done.append(shard)
-                        with clock.stage("index while extracting"):
-                            index.add_media(read_shard(results.shards, shard.name))
-                        watch.advance(shard.files, shard.bytes, shard.problems)
             with clock.stage("index"):
+                index.add_albums(plan.albums)
                 index.add_files(plan.files)
+            with clock.stage("start"):
+                compute = given or compute_on(mode, workers)
+            watch.begin(len(plan.items), plan.size)
+            with clock.stage("extract"):
+                graph = partial(
+                    _graph,
+                    library=library,
+                    manifest=str(results.manifest),
+                    shards=str(results.shards),
+                    threads=threads_per_task(settings, mode),
+                    all_tags=settings.all_tags,
+                )
+                for shard in compute(graph, dearest_first(references, shards)):
+                    done.append(shard)
+                    with clock.stage("index while extracting"):
+                        index.add_media(read_shard(results.shards, shard.name))
+                    watch.advance(shard.files, shard.bytes, shard.problems)
+            with clock.stage("settle"):
                 duplicates = index.settle()
                 counts = index.counts()
             check_totals(counts, listing.count, len(plan.items))
             report = make_report(_as_list(inputs), folder, library, settings, mode, plan, done, counts, clock)
-            with clock.stage("index"):
-                index.finish(report)
-        with clock.stage("parquet"):
-            write_media(results, (shard.name for shard in shards), duplicates)
-            write_files(results, read_files(results.new / "index.sqlite"))
+            report["cluster_ready_s"] = workers.ready_s
+            with clock.stage("write"), ThreadPoolExecutor(1) as beside:
+                write_files(results, index.files())
+                finishing = beside.submit(index.finish, report)  # SQLite and Parquet each leave a core to the other
+                write_media(results, (shard.name for shard in shards), duplicates)
+                finishing.result()
         write_text(results, "datapackage.json", data_package(folder.name))
         write_text(results, "metadata.yaml", datasette_metadata(folder.name))
         report["stages"] = clock.rounded()
@@ -163,27 +167,19 @@ def given_cluster(address: str) -> AbstractContextManager[Compute | None]:
     return existing_cluster(address)
 
 
-@contextmanager
-def run_on(mode: str, settings: Settings, scratch: Path, given: Compute | None) -> Iterator[Compute]:
-    """Where the graph runs: a given cluster, the caller's client, else what `mode` says."""
+def compute_on(mode: str, workers: EarlyCluster) -> Compute:
+    """What runs the graph in this mode: the caller's client, the local cluster, or this process."""
     from pipeline import cluster
 
-    where: AbstractContextManager[Compute]
-    if given is not None:
-        where = nullcontext(given)
-    elif mode == "client":
-        where = cluster.client_of_caller()
-    elif mode == "parallel":
-        where = cluster.local_cluster(worker_processes(settings), scratch)
-    else:
-        where = cluster.synchronous()
-    with where as compute:
-        yield compute
+    if mode == "client":
+        return cluster.client_of_caller()
+    return workers.compute() if mode == "parallel" else cluster.synchronous
 
 
-def list_library(library: Library, watch: Watch, prepare: Any = None) -> Listing:
-    """Every file of the library. `prepare`, if given, is called with the listing now and then."""
+def list_library(library: Library, watch: Watch, meanwhile: Callable[[Listing], None] = lambda _: None) -> Listing:
+    """Every file of the library. `meanwhile` is called with the listing now and then, first when it is empty."""
     listing = Listing()
+    meanwhile(listing)
     for found in library.walk():
         if isinstance(found, Refused):
             listing.refuse(found.path, found.part, found.size, found.state, found.reason)
@@ -191,11 +187,9 @@ def list_library(library: Library, watch: Watch, prepare: Any = None) -> Listing
             listing.add(found)
         if listing.count % LISTING_STEP == 0:
             watch.listing(listing.count)
-            if prepare is not None:
-                prepare(listing)
+            meanwhile(listing)
     watch.listing(listing.count)
-    if prepare is not None:
-        prepare(listing)
+    meanwhile(listing)
     return listing
 
 
@@ -282,34 +276,25 @@ def free_memory() -> int | None:
     return None
 
 
-def _prepare_for(settings: Settings) -> Any:
-    """What to call while listing: starts the workers' imports as soon as a local cluster is likely to be worth it."""
-    if settings.scheduler or settings.mode == "sequential":
-        return None
-    started = False
+def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) -> None:
+    """Start the workers while the listing still grows, as soon as they are sure to be worth it."""
+    if workers.started or settings.scheduler or settings.mode == "sequential":
+        return
+    from pipeline.cluster import current_client
 
-    def prepare(listing: Listing) -> None:
-        nonlocal started
-        if started:
-            return
-        likely = settings.mode == "parallel" or (
-            cost.choose_mode(
-                files=listing.media_files,
-                size=listing.media_bytes,
-                threads=io_threads(settings),
-                processes=worker_processes(settings),
-                free_memory=free_memory(),
-            )
-            == "parallel"
+    likely = settings.mode == "parallel" or (
+        current_client() is None
+        and cost.choose_mode(
+            files=listing.media_files,
+            size=listing.media_bytes,
+            threads=io_threads(settings),
+            processes=worker_processes(settings),
+            free_memory=free_memory(),
         )
-        if likely:
-            from pipeline.cluster import current_client, prepare_workers
-
-            started = True
-            if settings.mode == "parallel" or current_client() is None:
-                prepare_workers()
-
-    return prepare
+        == "parallel"
+    )
+    if likely:
+        workers.start()
 
 
 def dearest_first(references: Sequence[ShardRef], shards: Sequence[Shard]) -> list[ShardRef]:

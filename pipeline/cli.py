@@ -160,9 +160,9 @@ def _scan(
 
 
 def _lean() -> None:
-    from pipeline.lean import keep_pandas_out
+    from pipeline.lean import make_lean
 
-    keep_pandas_out()
+    make_lean()
 
 
 def _settings(flags: dict[str, Any], config: Path | None) -> Any:

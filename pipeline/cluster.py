@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import sys
-import warnings
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ class ClusterError(RunError):
     """A scheduler that cannot be reached or used."""
 
 
-def prepare_workers() -> None:
-    """Start the process that workers are forked from, so that its imports run while we still list files."""
+def _start_fork_server() -> None:
+    """Start the process that workers are forked from, so that its imports run while we still import distributed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.worker"])
     from multiprocessing.forkserver import ensure_running
@@ -62,15 +63,10 @@ def prepare_workers() -> None:
     ensure_running()
 
 
-@contextmanager
-def synchronous() -> Iterator[Compute]:
+def synchronous(build: Build, references: Sequence[ShardRef]) -> Iterator[ShardDone]:
     """Dask's synchronous scheduler: one shard after the other, in this thread."""
-
-    def compute(build: Build, references: Sequence[ShardRef]) -> Iterator[ShardDone]:
-        for reference in references:
-            yield from build([reference]).compute(scheduler="synchronous")
-
-    yield compute
+    for reference in references:
+        yield from build([reference]).compute(scheduler="synchronous")
 
 
 @contextmanager
@@ -80,14 +76,13 @@ def local_cluster(processes: int, scratch: Path) -> Iterator[Compute]:
     It listens on loopback only, with no dashboard, and talks TLS with a certificate of this run, because any user of the
     machine can connect to a loopback port, and whoever talks to a scheduler can run code. `scratch` is private.
     """
-    prepare_workers()
+    _start_fork_server()
     # Imported before its settings are changed: what was not there before would be deleted afterwards, defaults and all.
     import distributed.utils
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
-    with dask.config.set(_LOCAL), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Port .* is already in use")
+    with dask.config.set(_LOCAL):
         # distributed would have the fork server import every optional package it knows, pandas among them.
         distributed.utils._forkserver_preload_set = True
         security = Security.temporary()
@@ -110,6 +105,49 @@ def local_cluster(processes: int, scratch: Path) -> Iterator[Compute]:
             yield _on(client)
 
 
+class EarlyCluster:
+    """A local cluster that can be started in the background, while the library is still being listed and planned.
+
+    Used as a context: at its end the cluster, if it was started, is gone.
+    """
+
+    def __init__(self, processes: int, scratch: Path) -> None:
+        self.ready_s: float | None = None  # seconds that starting it took
+        self._processes, self._scratch = processes, scratch
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="start cluster")
+        self._open = ExitStack()
+        self._starting: Future[Compute] | None = None
+
+    @property
+    def started(self) -> bool:
+        """It is ready, or will be."""
+        return self._starting is not None
+
+    def start(self) -> None:
+        """Begin to start it, if that has not been done, and return at once."""
+        if self._starting is None:
+            self._starting = self._thread.submit(self._enter)
+
+    def _enter(self) -> Compute:
+        began = time.perf_counter()
+        compute = self._open.enter_context(local_cluster(self._processes, self._scratch))
+        self.ready_s = time.perf_counter() - began
+        return compute
+
+    def compute(self) -> Compute:
+        """Wait until it is ready. Raises what starting it raised."""
+        self.start()
+        assert self._starting is not None
+        return self._starting.result()
+
+    def __enter__(self) -> EarlyCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()  # what is being started is waited for
+        self._open.close()
+
+
 @contextmanager
 def existing_cluster(address: str) -> Iterator[Compute]:
     """The cluster whose scheduler has this address. Raises ClusterError if there is none."""
@@ -125,10 +163,9 @@ def existing_cluster(address: str) -> Iterator[Compute]:
         yield _on(client)
 
 
-@contextmanager
-def client_of_caller() -> Iterator[Compute]:
-    """The client that the calling program has made, left open."""
-    yield _on(current_client())
+def client_of_caller() -> Compute:
+    """The client that the calling program has made."""
+    return _on(current_client())
 
 
 def current_client() -> Any | None:

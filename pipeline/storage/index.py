@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,8 @@ class Index:
     def __init__(self, path: Path) -> None:
         """Start a new index at `path`, which must not exist, in a folder private to the user."""
         path.touch(0o600, exist_ok=False)
-        self._db = sqlite3.connect(path, isolation_level=None)
+        # Its last step may be another thread's than the others; never two at a time.
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;")
         self._db.execute(_create_table("media", _SCALARS, '"people" TEXT', "PRIMARY KEY (file_id)"))
         self._db.execute(_create_table("files", FILE_COLUMNS))
@@ -182,12 +182,15 @@ class Index:
         return number
 
     def add_files(self, files: Iterable[ListedFile]) -> None:
-        """Enter the final state of every listed file, and what is wrong with those that have no row in `media`."""
+        """Enter every listed file with its final state."""
         names = [c.name for c in FILE_COLUMNS]
         self._db.executemany(
             f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
             ([row[name] for name in names] for row in file_rows(files)),
         )
+
+    def _explain_files(self) -> None:
+        """Reasons of files that extraction has found, and problems of those that have no row in `media`."""
         # What the sidecar stage found wrong is the reason shown beside the sidecar itself.
         self._db.execute(
             """
@@ -213,10 +216,17 @@ class Index:
         )
 
     def settle(self) -> dict[str, str]:
-        """Settle the relations that need all rows. Returns file_id -> duplicate_of of every duplicate."""
+        """Settle what needs all rows. Returns file_id -> duplicate_of of every duplicate."""
+        self._explain_files()
         self._db.execute("CREATE INDEX media_content_id ON media (content_id)")
         self._db.execute(_DUPLICATES)
         return dict(self._db.execute("SELECT file_id, duplicate_of FROM media WHERE duplicate_of IS NOT NULL"))
+
+    def files(self) -> Iterator[dict[str, Any]]:
+        """The rows of `files` with their final reasons, once settled."""
+        names = [c.name for c in FILE_COLUMNS]
+        for row in self._db.execute(f"SELECT {', '.join(names)} FROM files ORDER BY rowid"):
+            yield dict(zip(names, row, strict=True))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Counts per state of the listed files, per kind and status of media, per kind of problem; and the relations."""
@@ -302,11 +312,3 @@ def _sql_values(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_timestamp(column.type):
         return [time_text(value) for value in values]
     return values
-
-
-def read_files(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of `files` of a finished index, with their final reasons."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        db.row_factory = sqlite3.Row
-        for row in db.execute(f"SELECT {', '.join(c.name for c in FILE_COLUMNS)} FROM files ORDER BY rowid"):
-            yield dict(row)

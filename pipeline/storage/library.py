@@ -86,6 +86,13 @@ class OpenFile:
                 break
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
+    def in_memory(self) -> bool:
+        """The first bytes can be had without waiting for a disk or network, as far as the system can say."""
+        try:
+            return os.preadv(self.descriptor, [bytearray(1)], 0, os.RWF_NOWAIT) == 1 or self.size == 0
+        except OSError:  # EAGAIN: not in the page cache; or a file system that does not tell
+            return False
+
     def hint_whole_read(self) -> None:
         """Tell the kernel that the first blocks are wanted soon, so that the disk works while we compute."""
         os.posix_fadvise(self.descriptor, 0, min(self.size, 4 << 20), os.POSIX_FADV_WILLNEED)

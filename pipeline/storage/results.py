@@ -12,8 +12,9 @@ import fcntl
 import json
 import os
 import shutil
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,9 @@ READY = "READY"
 #: What SQLite puts beside a file that somebody writes to.
 JOURNALS = ("-wal", "-shm", "-journal")
 #: Rows kept in memory per year, and in all, before they are written to a file.
-ROWS_PER_FILE, ROWS_IN_MEMORY = 100_000, 200_000
+ROWS_PER_FILE, ROWS_IN_MEMORY = 50_000, 50_000
+#: Files of `media` that are compressed at a time.
+WRITERS = 2
 
 
 class OutputError(RunError):
@@ -137,32 +140,42 @@ def write_media(results: Results, names: Iterable[str], duplicates: Mapping[str,
     waiting: dict[int, list[pa.Table]] = defaultdict(list)
     rows: dict[int, int] = defaultdict(int)
     parts: dict[int, int] = defaultdict(int)
+    writing: deque[Future[None]] = deque()
 
     def write(year: int) -> None:
-        year_folder = private_folder(folder / f"{PARTITION}={year}")
-        with whole_file(year_folder / f"part-{parts[year]:05d}.parquet") as temporary:
-            pq.write_table(pa.concat_tables(waiting.pop(year)), temporary, compression="zstd", write_page_checksum=True)
+        path = private_folder(folder / f"{PARTITION}={year}") / f"part-{parts[year]:05d}.parquet"
+        if len(writing) >= 2 * WRITERS:
+            writing.popleft().result()
+        writing.append(pool.submit(_write_part, waiting.pop(year), path))
         parts[year] += 1
         del rows[year]
 
-    for name in names:
-        table = set_duplicates(read_shard(results.shards, name), duplicates)
-        years = table.column(PARTITION)
-        table = table.drop_columns(PARTITION)
-        for year in pc.unique(years).to_pylist():
-            chunk = table.filter(pc.equal(years, year))
-            waiting[year].append(chunk)
-            rows[year] += chunk.num_rows
-            if rows[year] >= ROWS_PER_FILE:
-                write(year)
-        while sum(rows.values()) > ROWS_IN_MEMORY:
-            write(max(rows, key=lambda y: rows[y]))
-    for year in sorted(rows):
-        write(year)
-    if not parts:  # a reader of an empty library finds the columns, and no rows
-        waiting[0].append(RECORD.empty_table().drop_columns(PARTITION))
-        rows[0] = 0
-        write(0)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for name in names:
+            table = set_duplicates(read_shard(results.shards, name), duplicates)
+            years = table.column(PARTITION)
+            table = table.drop_columns(PARTITION)
+            for year in pc.unique(years).to_pylist():
+                chunk = table.filter(pc.equal(years, year))
+                waiting[year].append(chunk)
+                rows[year] += chunk.num_rows
+                if rows[year] >= ROWS_PER_FILE:
+                    write(year)
+            while sum(rows.values()) > ROWS_IN_MEMORY:
+                write(max(rows, key=lambda y: rows[y]))
+        for year in sorted(rows):
+            write(year)
+        if not parts:  # a reader of an empty library finds the columns, and no rows
+            waiting[0].append(RECORD.empty_table().drop_columns(PARTITION))
+            rows[0] = 0
+            write(0)
+        for future in writing:
+            future.result()
+
+
+def _write_part(tables: list[pa.Table], path: Path) -> None:
+    with whole_file(path) as temporary:
+        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd", write_page_checksum=True)
 
 
 def write_files(results: Results, files: Iterable[dict[str, Any]]) -> None:

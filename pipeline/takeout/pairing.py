@@ -60,28 +60,21 @@ class FolderPairing:
     unused: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Medium:
     """A medium's name, taken apart."""
 
     name: str  # as listed
+    normal: str  # the form in which it is compared
+    parts: tuple[str, str]  # stem and extension
+    counted: tuple[str, str, str]  # stem without counter, counter or "", extension
 
-    @cached_property
-    def normal(self) -> str:
-        """The form in which it is compared."""
-        return normal(self.name)
-
-    @cached_property
-    def parts(self) -> tuple[str, str]:
-        """Stem and extension."""
-        return split_extension(self.normal)
-
-    @cached_property
-    def counted(self) -> tuple[str, str, str]:
-        """Stem without counter, counter or "", extension."""
-        stem, extension = self.parts
-        base, counter = split_counter(stem)
-        return base, counter, extension
+    @classmethod
+    def of(cls, name: str) -> Medium:
+        """The medium of this name."""
+        compared = normal(name)
+        stem, extension = split_extension(compared)
+        return cls(name, compared, (stem, extension), (*split_counter(stem), extension))
 
 
 Stems = Iterable[tuple[str, str]]  # (sidecar's name without ".json", rule)
@@ -142,7 +135,7 @@ class _Work:
     """The state of pairing one folder."""
 
     def __init__(self, media: Iterable[str], sidecars: Iterable[str], read: Mapping[str, SidecarGist]) -> None:
-        self.media = [Medium(name) for name in sorted(media)]
+        self.media = [Medium.of(name) for name in sorted(media)]
         self.sidecars = sorted(sidecars)
         self.read = read
         self.pairs: dict[str, Pair] = {}
@@ -353,7 +346,7 @@ class _Work:
             )
             return True
         for ending in dict.fromkeys((extension, *STILLS)):
-            absent = Medium(stem + ending)
+            absent = Medium.of(stem + ending)
             for candidate in RULES:
                 if match := self.first(candidate(absent), free=False) or self.first_folded(candidate(absent)):
                     self.pairs[medium.name] = Pair(match[0], rule, problems=problems)
@@ -425,7 +418,7 @@ class _Work:
                 )
                 return
         for name in names:
-            absent = Medium(name)
+            absent = Medium.of(name)
             for candidate in RULES[:2]:
                 if match := self.first(candidate(absent), free=False):
                     note = Problem("pair", "low_confidence", f"{match[0]} belongs to a still that is not here")
@@ -466,7 +459,7 @@ class _Work:
         for ending in STILLS:
             if ending == extension.lower():
                 continue
-            for other in (Medium(stem + ending), Medium(stem + ending.upper())):
+            for other in (Medium.of(stem + ending), Medium.of(stem + ending.upper())):
                 match = self.first(_literal(other)) or self.first(_moved_counter(other))
                 gist = self.read.get(match[0]) if match else None
                 if (
