@@ -62,12 +62,17 @@ CREATE VIEW unmatched_sidecars AS
     SELECT path, part, size, reason FROM files WHERE state = 'unmatched_sidecar' ORDER BY path;
 """
 
-# The canonical one of equal files: outside albums before inside, with sidecar before without, then the shortest name, as
-# all that makes copies makes names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg", "6681940835455414.jpg"), then the first path.
+# The canonical one of equal files: outside albums before inside, with sidecar before without, a name or a time before a mere
+# number, as which web sites save pictures ("6681940835455414.jpg"), then the shortest name, as all that makes copies makes
+# names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg"), then the first path.
 _DUPLICATES = """
 WITH ranked AS (
     SELECT file_id, first_value(file_id) OVER (
-        PARTITION BY content_id ORDER BY album IS NOT NULL, sidecar_path IS NULL, length(name), path, file_id
+        PARTITION BY content_id ORDER BY
+            album IS NOT NULL, sidecar_path IS NULL,
+            name GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*'
+                AND substr(name, 1, length(name) - length(extension) - 1) NOT GLOB '*[^0-9]*',
+            length(name), path, file_id
     ) AS original
     FROM media
     WHERE size > 0 AND content_id IN (SELECT content_id FROM media GROUP BY content_id HAVING count(*) > 1)
