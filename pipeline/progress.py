@@ -131,7 +131,7 @@ class Bar:
 
         self.console = Console(file=stream, highlight=False, markup=False)
         self.live = Live(console=self.console, refresh_per_second=8, transient=True)
-        self.bar = ProgressBar(total=1.0, width=24)
+        self.bar = ProgressBar(total=1.0)
         self.counts = _Counts(0, 0)
 
     def listing(self, files: int) -> None:
@@ -152,9 +152,15 @@ class Bar:
         from rich.table import Table
 
         self.counts.add(files, size, problems)
+        line = self.counts.line()
+        room = min(24, self.console.width - len(line) - 1)
+        if room < 8:  # a narrow terminal: the figures matter more than the bar
+            self.live.update(line)
+            return
         self.bar.update(self.counts.share)
+        self.bar.width = room
         row = Table.grid(padding=(0, 1))
-        row.add_row(self.bar, self.counts.line())
+        row.add_row(self.bar, line)
         self.live.update(row)
 
 

@@ -63,6 +63,7 @@ def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) ->
 def _ahead(turns: Iterator[list[MediaItem]], library: Library, pool: Executor, threads: int) -> Iterator[Opened]:
     """The items of the turns, opened by the threads of the pool, a window of turns ahead of the consumer."""
     window: deque[Future[list[Opened]]] = deque()
+    opened: list[Opened] = []
     try:
         for turn in islice(turns, threads + 1):
             window.append(pool.submit(_open_items, turn, library))
@@ -71,12 +72,11 @@ def _ahead(turns: Iterator[list[MediaItem]], library: Library, pool: Executor, t
             for turn in islice(turns, 1):
                 window.append(pool.submit(_open_items, turn, library))
             yield from opened
-    finally:  # the consumer may stop early
-        for future in window:
-            if not future.cancel():
-                for _, file in future.result():
-                    if file is not None:
-                        file.close()
+    finally:  # the consumer, which closes what it is given, may stop early
+        for left in (opened, *(future.result() for future in window if not future.cancel())):
+            for _, file in left:
+                if file is not None:
+                    file.close()
 
 
 def _turns(items: Iterable[MediaItem]) -> Iterator[list[MediaItem]]:

@@ -1,0 +1,169 @@
+"""Sidecars: every field typed, everything odd a problem and not a loss."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.problems import MediaError
+from pipeline.takeout.sidecar import gist, is_album_name, parse_album, parse_sidecar
+
+FULL: dict[str, Any] = {
+    "title": "IMG_1.jpg",
+    "description": "At the \u201csea\u201d",
+    "imageViews": "12",
+    "creationTime": {"timestamp": "1570000000", "formatted": "Oct 2, 2019, 7:06:40 AM UTC"},
+    "photoTakenTime": {"timestamp": "1564488000", "formatted": "6 oct. 2023"},
+    "geoData": {"latitude": 52.5, "longitude": -13.25, "altitude": 34.0, "latitudeSpan": 0.0, "longitudeSpan": 0.0},
+    "geoDataExif": {"latitude": 1.5, "longitude": 2.5, "altitude": 0.0},
+    "people": [{"name": "Anna"}, {"name": "Zoë"}, {"name": "Anna"}],
+    "url": "https://photos.google.com/photo/x",
+    "favorited": True,
+    "archived": True,
+    "googlePhotosOrigin": {"mobileUpload": {"deviceFolder": {"localFolderName": ""}, "deviceType": "ANDROID_PHONE"}},
+    "appSource": {"androidPackageName": "com.whatsapp"},
+}
+
+
+def parse(change: dict[str, Any]) -> tuple[Any, list[str]]:
+    sidecar, problems = parse_sidecar(json.dumps({**FULL, **change}).encode())
+    return sidecar, [problem.kind for problem in problems]
+
+
+def test_every_field() -> None:
+    sidecar, kinds = parse({})
+    assert kinds == []
+    assert (sidecar.title, sidecar.description, sidecar.views) == ("IMG_1.jpg", "At the “sea”", 12)
+    assert sidecar.taken_at == datetime(2019, 7, 30, 12, tzinfo=UTC)
+    assert sidecar.uploaded_at == datetime(2019, 10, 2, 7, 6, 40, tzinfo=UTC)
+    assert (sidecar.latitude, sidecar.longitude, sidecar.altitude_m) == (52.5, -13.25, 34.0)
+    assert (sidecar.exif_latitude, sidecar.exif_longitude, sidecar.exif_altitude_m) == (1.5, 2.5, 0.0)
+    assert sidecar.people == ("Anna", "Zoë")
+    assert (sidecar.favorited, sidecar.archived, sidecar.trashed) == (True, True, False)
+    assert (sidecar.origin, sidecar.device_type) == ("mobileUpload", "ANDROID_PHONE")
+    assert sidecar.app_source == "com.whatsapp"
+    assert json.loads(sidecar.json) == FULL
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "expected", "kinds"),
+    [
+        ({"title": 12345}, "title", None, ["wrong_type"]),
+        ({"title": None}, "title", None, []),
+        ({"description": ""}, "description", None, []),
+        ({"photoTakenTime": {"timestamp": "0"}}, "taken_at", None, []),
+        ({"photoTakenTime": None}, "taken_at", None, []),
+        (
+            {"photoTakenTime": {"timestamp": "-1000000000"}},
+            "taken_at",
+            datetime(1938, 4, 24, 22, 13, 20, tzinfo=UTC),
+            [],
+        ),
+        ({"photoTakenTime": {"timestamp": 1564488000}}, "taken_at", datetime(2019, 7, 30, 12, tzinfo=UTC), []),
+        ({"photoTakenTime": {"timestamp": "１５６４４８８０００"}}, "taken_at", None, ["wrong_type"]),
+        ({"photoTakenTime": {"timestamp": "1_564"}}, "taken_at", None, ["wrong_type"]),
+        ({"photoTakenTime": {"timestamp": True}}, "taken_at", None, ["wrong_type"]),
+        ({"photoTakenTime": "2020-02-03"}, "taken_at", None, ["wrong_type"]),
+        ({"photoTakenTime": {"timestamp": "253402300800"}}, "taken_at", None, ["out_of_range"]),
+        ({"photoTakenTime": {"timestamp": "9" * 400}}, "taken_at", None, ["wrong_type"]),
+        ({"geoData": {"latitude": 0.0, "longitude": 0.0}}, "latitude", None, []),
+        ({"geoData": {"latitude": 0.0, "longitude": 7.0}}, "longitude", 7.0, []),
+        ({"geoData": {"latitude": 95.0, "longitude": 0.0}}, "latitude", None, ["out_of_range"]),
+        ({"geoData": {"latitude": "52.5", "longitude": "-13"}}, "longitude", -13.0, []),
+        ({"geoData": [52.5, 13.4]}, "latitude", None, ["wrong_type"]),
+        ({"geoData": {"latitude": None, "longitude": None}}, "latitude", None, []),
+        ({"people": [{"name": "A"}, {}, {"name": 7}, "B"]}, "people", ("A",), ["wrong_type"]),
+        ({"people": {"name": "A"}}, "people", (), ["wrong_type"]),
+        ({"favorited": "true"}, "favorited", True, []),
+        ({"favorited": 1}, "favorited", False, ["wrong_type"]),
+        ({"imageViews": "many"}, "views", None, ["wrong_type"]),
+        ({"googlePhotosOrigin": {"webUpload": {"computerUpload": {}}}}, "origin", "webUpload", []),
+        ({"googlePhotosOrigin": {"somethingNew": {}}}, "origin", "somethingNew", []),
+        ({"googlePhotosOrigin": {}}, "origin", None, []),
+    ],
+)
+def test_odd_fields(change: dict[str, Any], field: str, expected: Any, kinds: list[str]) -> None:
+    sidecar, found = parse(change)
+    assert getattr(sidecar, field) == expected
+    assert found == kinds
+    assert sidecar.url == FULL["url"]  # the rest is still used
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        (b'\xef\xbb\xbf{"title": "bom"}', "bom"),
+        ('{"title": "wide"}'.encode("utf-16"), "wide"),
+        (b'{"title": "\\ud800x"}', "\\ud800x"),
+        (b'{"title": "nan", "geoData": {"latitude": NaN, "longitude": Infinity}}', "nan"),
+        (b'{"title": "long", "n": 123456789012345678901234567890}', "long"),
+        ('{"title": "Käse"}'.encode("latin-1"), "Käse"),
+    ],
+)
+def test_encodings_and_numbers_that_strict_readers_refuse(data: bytes, title: str) -> None:
+    sidecar, _ = parse_sidecar(data)
+    assert sidecar.title == title
+    assert sidecar.json is not None
+    sidecar.json.encode()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"  \n", b"{", b"<html>", b"[1]", b"null", b'"text"', b"[" * 100_000, b"\0" * 512]
+)
+def test_what_is_no_object_is_named(data: bytes) -> None:
+    with pytest.raises(MediaError):
+        parse_sidecar(data)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda x: (
+            st.lists(x) | st.dictionaries(st.sampled_from([*FULL, "timestamp", "latitude", "longitude", "name"]), x)
+        ),
+    )
+)
+def test_any_json_gives_values_that_can_be_stored_or_a_media_error(value: Any) -> None:
+    try:
+        sidecar, problems = parse_sidecar(json.dumps(value).encode())
+    except MediaError:
+        return
+    for text in (sidecar.title, sidecar.description, sidecar.url, sidecar.origin, sidecar.json, *sidecar.people):
+        if text is not None:
+            text.encode()
+    for problem in problems:
+        problem.message.encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "kind"),
+    [
+        ({"title": "x.jpg", "photoTakenTime": {}}, "metadata.json", "item"),
+        ({"title": "x", "url": "u", "creationTime": {}}, "x.json", "item"),
+        ({"title": "Trip", "access": "protected", "date": {}}, "anything.json", "album"),
+        ({"albumData": {"title": "Trip"}}, "metadata.json", "album"),
+        ({"title": "Trip"}, "métadonnées.json", "album"),
+        ({"title": "Trip"}, "IMG_1.jpg.json", "other"),
+        ({}, "Metadaten(1).json", "album"),
+        ({"title": ["a", "list"]}, "user-generated-memory-titles.json", "other"),
+        ([1, 2], "x.json", "other"),
+    ],
+)
+def test_what_a_json_file_is_says_its_content(value: Any, name: str, kind: str) -> None:
+    assert gist(json.dumps(value).encode(), name).kind == kind
+
+
+def test_album_files_old_and_new() -> None:
+    inner = {"title": "Trip", "description": "d", "access": "shared", "date": {"timestamp": "1564488000"}}
+    for value in (inner, {"albumData": inner}):
+        album = parse_album(json.dumps(value).encode())
+        assert (album.title, album.description, album.access) == ("Trip", "d", "shared")
+        assert album.created_at == datetime(2019, 7, 30, 12, tzinfo=UTC)
+    assert parse_album(b"{}").title is None
+
+
+def test_album_names_in_decomposed_spelling() -> None:
+    assert is_album_name("me\u0301tadonne\u0301es.json")

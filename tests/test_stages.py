@@ -1,0 +1,98 @@
+"""The stages inside a task: threads run ahead only where reading waits, and every file is closed."""
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.item import Entry, MediaItem
+from pipeline.stages import extract, read_sidecars
+from pipeline.storage.library import Library, OpenFile
+from tests.conftest import write_tree
+
+
+def items_of(library: Library) -> list[MediaItem]:
+    entries = {entry.path: entry for entry in library.walk() if isinstance(entry, Entry)}
+    return [
+        MediaItem(media=entry, file_id=path, sidecar=entries.get(f"{path}.json"))
+        for path, entry in entries.items()
+        if not path.endswith(".json")
+    ]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    files: dict[str, bytes | dict[str, Any]] = {}
+    for number in range(60):
+        files[f"Takeout/P/{number:03d}.jpg"] = b"\xff\xd8" + bytes([number]) * 100
+        files[f"Takeout/P/{number:03d}.jpg.json"] = {"title": f"{number}"}
+    return Library.of([write_tree(tmp_path, files)])
+
+
+class SlowLibrary:
+    """A library on a medium that takes its time to open a file, and counts how many waits overlap."""
+
+    def __init__(self, library: Library, delay: float) -> None:
+        self.library, self.delay = library, delay
+        self.lock = threading.Lock()
+        self.waiting = self.most = 0
+
+    def open(self, entry: Entry) -> OpenFile:
+        with self.lock:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+        time.sleep(self.delay)  # the medium itself; nothing is synchronised by it
+        with self.lock:
+            self.waiting -= 1
+        return self.library.open(entry)
+
+
+def test_order_and_content_are_those_of_the_items_however_many_threads(library: Library) -> None:
+    items = items_of(library)
+    for threads in (0, 1, 4):
+        found = [extract(opened) for opened in read_sidecars(iter(items), library, threads)]
+        assert [item.file_id for item in found] == [item.file_id for item in items]
+        assert [item.document.title for item in found if item.document] == [str(n) for n in range(60)]
+        assert all(item.content and item.content.size == 102 for item in found)
+
+
+def test_threads_wait_side_by_side_on_a_slow_medium_and_not_at_all_on_a_fast_one(library: Library) -> None:
+    slow = SlowLibrary(library, 0.005)
+    started = time.perf_counter()
+    for _, file in read_sidecars(items_of(library), slow, 4):  # type: ignore[arg-type]
+        assert file is not None
+        file.close()
+    assert slow.most == 4
+    assert time.perf_counter() - started < 0.75 * 120 * 0.005
+    before = threading.active_count()
+    for _, file in read_sidecars(items_of(library), library, 4):
+        assert file is not None
+        file.close()
+        assert threading.active_count() == before
+
+
+def test_a_consumer_that_stops_early_leaves_no_file_open(library: Library) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    stage = read_sidecars(items_of(library), SlowLibrary(library, 0.002), 4)  # type: ignore[arg-type]
+    for _ in range(10):
+        _, file = next(stage)
+        assert file is not None
+        file.close()
+    stage.close()  # type: ignore[attr-defined]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_changes_between_listing_and_reading_says_so(tmp_path: Path) -> None:
+    library = Library.of([write_tree(tmp_path, {"Takeout/a.jpg": b"\xff\xd8one", "Takeout/b.jpg": b"\xff\xd8two"})])
+    items = items_of(library)
+    (tmp_path / "Takeout/a.jpg").write_bytes(b"\xff\xd8one and more")
+    (tmp_path / "Takeout/b.jpg").unlink()
+    changed, gone = (extract(opened) for opened in read_sidecars(items, library, 0))
+    assert "changed" in {problem.kind for problem in changed.problems}
+    assert changed.content is not None
+    assert changed.content.size == 14
+    assert [problem.kind for problem in gone.problems] == ["vanished"]
+    assert gone.content is None
