@@ -307,7 +307,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "sidecar_json": sidecar.json,
         "exif_json": orjson.dumps(item.tags).decode() if item.tags is not None else None,
         "status": status(item),
-        "problems": [_problem(problem) for problem in item.problems],
+        "problems": [_problem(problem) for problem in dict.fromkeys(item.problems)],
     }
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -100,18 +104,32 @@ def print_report(report: Mapping[str, Any]) -> None:
 
 
 def print_next_steps(report: Mapping[str, Any]) -> None:
-    """What to look at after the demo."""
-    output = shown(report["output"])
+    """What to look at after the demo, as commands that work when pasted where the demo ran."""
+    output = _near(report["output"])
+    python, program = _near(sys.executable), _near(Path(sys.executable).with_name("takeout-index"))
+
+    def sql(query: str) -> str:
+        if shutil.which("sqlite3"):
+            return f'sqlite3 {shlex.quote(output)}/index.sqlite "{query}"'
+        database = f"sqlite3.connect('{output}/index.sqlite')"
+        return f"{python} -c \"import pandas, sqlite3; print(pandas.read_sql('{query}', {database}))\""
+
     console = _console()
     console.print("\nWhat to look at next:")
     for line in (
-        f'sqlite3 {output}/index.sqlite "SELECT * FROM timeline LIMIT 10"',
-        f'sqlite3 {output}/index.sqlite "SELECT stage, kind, count(*) FROM problems GROUP BY 1, 2"',
-        f"python -c \"import pandas as pd; print(pd.read_parquet('{output}/media').groupby('model')['size'].sum())\"",
-        "takeout-index plan ~/Takeout",
-        "takeout-index scan ~/Takeout",
+        sql("SELECT * FROM timeline LIMIT 10"),
+        sql("SELECT path, stage, kind, message FROM problems"),
+        f"{python} -c \"import pandas; print(pandas.read_parquet('{output}/media').groupby('model')['size'].sum())\"",
+        f"{program} plan ~/Takeout",
+        f"{program} scan ~/Takeout",
     ):
-        console.print(f"  {line}", soft_wrap=True)
+        console.print(f"  {shown(line)}", soft_wrap=True)
+
+
+def _near(path: str | Path) -> str:
+    """A path as short as it can be written from here."""
+    found = Path(path)
+    return str(found.relative_to(Path.cwd())) if found.is_relative_to(Path.cwd()) else str(found)
 
 
 def print_plan(found: Mapping[str, Any]) -> None:
