@@ -243,18 +243,24 @@ def choose_mode(settings: Settings, plan: Plan) -> str:
         size=plan.size,
         threads=io_threads(settings),
         processes=worker_processes(settings),
+        cores=cores(),
         free_memory=free_memory(),
     )
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def worker_processes(settings: Settings) -> int:
     """M: as set, else one per core that this process may use."""
-    return settings.processes or len(os.sched_getaffinity(0))
+    return settings.processes or cores()
 
 
 def io_threads(settings: Settings) -> int:
     """N, over all workers: as set, else four per core."""
-    return settings.threads or 4 * len(os.sched_getaffinity(0))
+    return settings.threads or 4 * cores()
 
 
 def threads_per_task(settings: Settings, mode: str) -> int:
@@ -289,6 +295,7 @@ def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) ->
             size=listing.media_bytes,
             threads=io_threads(settings),
             processes=worker_processes(settings),
+            cores=cores(),
             free_memory=free_memory(),
         )
         == "parallel"
@@ -402,6 +409,7 @@ def plan(
                     mode=each,
                     threads=io_threads(settings),
                     processes=worker_processes(settings),
+                    cores=cores(),
                 )
             )
             for each in ("sequential", "parallel")

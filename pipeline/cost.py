@@ -86,22 +86,22 @@ PUBLISHED_WITH_DISK = replace(PUBLISHED, disk_mb_per_s=PUBLISHED_DISK)
 
 #: Measured with `make bench` on 2 cores, files of 3 MB in a warm page cache; the disk is not known before it is used.
 MEASURED = Constants(
-    sidecar_read=0.03,
-    sidecar_parse=0.02,
-    exif_read=0.02,
-    exif_parse=0.10,
+    sidecar_read=0.02,
+    sidecar_parse=0.03,
+    exif_read=0.01,
+    exif_parse=0.13,
     crc_read=0.0,
     crc_compute=0.0,
-    mime=0.03,
-    write=0.20,
-    other=0.15,
-    read_per_mb=0.09,
-    crc_per_mb=0.08,
-    efficiency=0.9,
-    start_s=(0.02, 0.45),
-    stop_s=(0.01, 0.15),
-    sequential_mb=130,
-    base_mb=150,
+    mime=0.05,
+    write=0.10,
+    other=0.20,  # listing, pairing, SQLite, the published Parquet
+    read_per_mb=0.08,
+    crc_per_mb=0.02,
+    efficiency=0.95,
+    start_s=(0.95, 1.55),  # of the whole command, imports included
+    stop_s=(0.05, 0.25),
+    sequential_mb=185,
+    base_mb=270,
     process_mb=25,
     thread_mb=0.2,
 )
@@ -126,9 +126,18 @@ def disk_bound_ms(file_mb: float, disk_mb_per_s: float) -> float:
 
 
 def predict(
-    *, files: int, size: float, mode: str, threads: int, processes: int, constants: Constants = MEASURED
+    *,
+    files: int,
+    size: float,
+    mode: str,
+    threads: int,
+    processes: int,
+    cores: int | None = None,
+    constants: Constants = MEASURED,
 ) -> Prediction:
     """Time and memory of a scan of `files` media files of `size` bytes in all, in mode ``sequential`` or ``parallel``.
+
+    More `processes` than `cores` (None: one each) take memory and save no time.
 
     >>> one = predict(files=1000, size=7.7e9, mode="parallel", threads=16, processes=8, constants=PUBLISHED)
     >>> round(one.seconds, 1), one.memory_mb
@@ -136,7 +145,8 @@ def predict(
     """
     parallel = mode == "parallel"
     file_mb = size / MB / files if files else 0.0
-    workers = max(processes * constants.efficiency, 1.0) if parallel and processes > 1 else 1.0
+    at_work = min(processes, cores or processes)
+    workers = max(at_work * constants.efficiency, 1.0) if parallel and at_work > 1 else 1.0
     processors = files * constants.file_ms(file_mb) / 1000 / workers
     disk = files * disk_bound_ms(file_mb, constants.disk_mb_per_s) / 1000 if constants.disk_mb_per_s else 0.0
     besides = constants.start_s[parallel] + constants.stop_s[parallel]
@@ -150,7 +160,9 @@ def predict(
     return Prediction(work + besides, memory, bound)
 
 
-def choose_mode(*, files: int, size: float, threads: int, processes: int, free_memory: int | None) -> str:
+def choose_mode(
+    *, files: int, size: float, threads: int, processes: int, cores: int | None = None, free_memory: int | None
+) -> str:
     """``sequential`` or ``parallel``: what is predicted to be faster, and sequential when memory is short.
 
     `size` and `free_memory` in bytes; None if not known.
@@ -158,7 +170,7 @@ def choose_mode(*, files: int, size: float, threads: int, processes: int, free_m
     if free_memory is not None and free_memory < LITTLE_MEMORY:
         return "sequential"
     sequential, parallel = (
-        predict(files=files, size=size, mode=mode, threads=threads, processes=processes).seconds
+        predict(files=files, size=size, mode=mode, threads=threads, processes=processes, cores=cores).seconds
         for mode in ("sequential", "parallel")
     )
     return "parallel" if parallel < sequential else "sequential"

@@ -73,3 +73,12 @@ def test_small_libraries_and_little_memory_run_sequentially() -> None:
     assert chosen(1_000_000, None) == "parallel"
     assert chosen(1_000_000, 900_000_000) == "sequential"
     assert choose_mode(files=10**6, size=3e12, threads=4, processes=1, free_memory=None) == "sequential"
+
+
+def test_more_processes_than_cores_take_memory_and_save_no_time() -> None:
+    two, eight = (
+        predict(files=10_000, size=3e10, mode="parallel", threads=8, processes=processes, cores=2)
+        for processes in (2, 8)
+    )
+    assert eight.seconds == two.seconds
+    assert eight.memory_mb > two.memory_mb
