@@ -116,7 +116,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         },
         rounds,
     )
-    cluster = json.loads((out / "run.json").read_text("utf-8"))["stages"]["start"]
+    cluster = json.loads((out / "run.json").read_text("utf-8"))["cluster_ready_s"]
     marginal = {
         name: (seconds[f"{name} A+B"] - seconds[f"{name} A"]) / files * 1000
         for name in ("floor", "parallel", "sequential")
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1200)
     parser.add_argument("--image-bytes", type=int, default=3_000_000)
     parser.add_argument("--video-bytes", type=int, default=10_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where the libraries are made; default: a temporary folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args()

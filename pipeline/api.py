@@ -100,6 +100,7 @@ def scan(
     ):
         with clock.stage("list"):
             listing = list_library(library, watch, partial(_start_early, workers, settings))
+        watch.step(f"pairing {listing.count:,} files")
         with clock.stage("pair"):
             plan = pair_library(listing, library, io_threads(settings))
         mode = "parallel" if workers.started else choose_mode(settings, plan)
@@ -112,6 +113,7 @@ def scan(
             with clock.stage("index"):
                 index.add_albums(plan.albums)
                 index.add_files(plan.files)
+            watch.step(f"starting ({mode})")
             with clock.stage("start"):
                 compute = given or compute_on(mode, workers)
             watch.begin(len(plan.items), plan.size)
@@ -129,6 +131,7 @@ def scan(
                     with clock.stage("index while extracting"):
                         index.add_media(read_shard(results.shards, shard.name))
                     watch.advance(shard.files, shard.bytes, shard.problems)
+            watch.step("settling duplicates, writing Parquet and SQLite")
             with clock.stage("settle"):
                 duplicates = index.settle()
                 counts = index.counts()
@@ -381,6 +384,7 @@ def plan(
     settings, watch = settings or Settings(), watch or Silent()
     library = Library.of(_as_list(inputs))
     listing = list_library(library, watch)
+    watch.step(f"pairing {listing.count:,} files")
     found = pair_library(listing, library, io_threads(settings))
     mode = choose_mode(settings, found)
     states = found.counts()

@@ -18,6 +18,9 @@ class Watch(Protocol):
     def note(self, line: str) -> None:
         """A step is done, or something is worth saying."""
 
+    def step(self, line: str) -> None:
+        """A step begins that has no figures of its own; worth a word if it takes long."""
+
     def begin(self, files: int, size: int) -> None:
         """Extraction begins: so many media files of so many bytes in all."""
 
@@ -32,6 +35,9 @@ class Silent:
         """Nothing."""
 
     def note(self, line: str) -> None:
+        """Nothing."""
+
+    def step(self, line: str) -> None:
         """Nothing."""
 
     def begin(self, files: int, size: int) -> None:
@@ -110,6 +116,10 @@ class Lines:
         """Always said."""
         self._say(line, always=True)
 
+    def step(self, line: str) -> None:
+        """Said if nothing else has been for a while."""
+        self._say(line)
+
     def begin(self, files: int, size: int) -> None:
         """Starts the clock."""
         self.counts = _Counts(files, size)
@@ -142,6 +152,10 @@ class Bar:
         """Printed above the line."""
         self.live.update("")
         self.console.print(line)
+
+    def step(self, line: str) -> None:
+        """Shown until the next one."""
+        self.live.update(line)
 
     def begin(self, files: int, size: int) -> None:
         """Starts the clock."""

@@ -25,6 +25,9 @@ class Spy:
     def note(self, line: str) -> None:
         pass
 
+    def step(self, line: str) -> None:
+        pass
+
     def begin(self, files: int, size: int) -> None:
         pass
 
