@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import cost
-from pipeline.item import OPERATIONS, Entry
+from pipeline.item import OPERATIONS, Entry, stored_text
 from pipeline.planning import (
     Document,
     Listing,
@@ -27,14 +27,16 @@ from pipeline.planning import (
     read_document,
     unreadable_document,
 )
-from pipeline.problems import Problem, UsageError, noting
+from pipeline.problems import MediaError, Problem, UsageError, noting
 from pipeline.progress import Silent, Watch
 from pipeline.settings import Settings
-from pipeline.storage.library import Library, Refused, is_inside, opened
+from pipeline.storage.library import Library, Refused, is_inside, opened, real_path
 
 if TYPE_CHECKING:
     from pipeline.cluster import Compute, EarlyCluster
+    from pipeline.storage.index import Index
     from pipeline.storage.manifest import ShardRef
+    from pipeline.storage.results import Results
     from pipeline.storage.shards import ShardDone
 
 #: Bytes of a JSON file that is read only to find out what it is.
@@ -83,12 +85,9 @@ def scan(
     Raises InputError, OutputError, UsageError, SettingsError or ClusterError with one line for the user; results of an
     earlier run then stay as they were.
     """
-    from pipeline.cluster import EarlyCluster
     from pipeline.storage.index import Index
-    from pipeline.storage.manifest import write_manifest
     from pipeline.storage.package import data_package, datasette_metadata
     from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
-    from pipeline.storage.shards import read_shard
 
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
     library = Library.of(_as_list(inputs))
@@ -96,8 +95,56 @@ def scan(
     with (
         given_cluster(settings.scheduler) as given,
         claimed(folder) as results,
-        EarlyCluster(worker_processes(settings), results.scratch) as workers,
+        Index(results.new / "index.sqlite") as index,
     ):
+        work, done = _read(library, settings, watch, clock, given, results, index)
+        watch.step("settling duplicates, writing Parquet and SQLite")
+        with clock.stage("settle"):
+            duplicates = index.settle()
+            counts = index.counts()
+        check_totals(counts, work.listed, work.media)
+        report = make_report(_as_list(inputs), folder, library, settings, work, done, counts, clock)
+        with clock.stage("write"), ThreadPoolExecutor(1) as beside:
+            write_files(results, index.files())
+            finishing = beside.submit(index.finish, report)  # SQLite and Parquet each leave a core to the other
+            write_media(results, work.shards, duplicates)
+            finishing.result()
+        name = stored_text(folder.name)
+        write_text(results, "datapackage.json", data_package(name))
+        write_text(results, "metadata.yaml", datasette_metadata(name))
+        report["stages"] = clock.rounded()
+        write_text(results, "run.json", to_text(report))
+        with clock.stage("publish"):
+            publish(results)
+    report["stages"] = clock.rounded()
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is left of a plan once the manifest and the index have it: figures, and the names of the shards in order."""
+
+    mode: str
+    listed: int
+    media: int
+    shards: tuple[str, ...]
+    cluster_ready_s: float | None
+
+
+def _read(
+    library: Library,
+    settings: Settings,
+    watch: Watch,
+    clock: Clock,
+    given: Compute | None,
+    results: Results,
+    index: Index,
+) -> tuple[Work, list[ShardDone]]:
+    """List, pair, plan and extract. The workers start while the listing grows, and are gone when this returns."""
+    from pipeline.cluster import EarlyCluster
+    from pipeline.storage.shards import read_shard
+
+    with EarlyCluster(worker_processes(settings), results.scratch) as workers:
         with clock.stage("list"):
             listing = list_library(library, watch, partial(_start_early, workers, settings))
         watch.step(f"pairing {listing.count:,} files")
@@ -105,52 +152,45 @@ def scan(
             plan = pair_library(listing, library, io_threads(settings))
         mode = "parallel" if workers.started else choose_mode(settings, plan)
         watch.note(_found(plan, mode))
+        media, size = len(plan.items), plan.size
         with clock.stage("plan"):
-            shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
-            references = write_manifest(shards, results.manifest)
+            shards, references = _write_plan(plan, settings, results, index)
+        listed = listing.count
+        del plan, listing  # all of it is on the disk now, and as large as the library
+        watch.step(f"starting ({mode})")
+        with clock.stage("start"):
+            compute = given or compute_on(mode, workers)
         done: list[ShardDone] = []
-        with Index(results.new / "index.sqlite") as index:
-            with clock.stage("index"):
-                index.add_albums(plan.albums)
-                index.add_files(plan.files)
-            watch.step(f"starting ({mode})")
-            with clock.stage("start"):
-                compute = given or compute_on(mode, workers)
-            watch.begin(len(plan.items), plan.size)
-            with clock.stage("extract"):
-                graph = partial(
-                    _graph,
-                    library=library,
-                    manifest=str(results.manifest),
-                    shards=str(results.shards),
-                    threads=threads_per_task(settings, mode),
-                    all_tags=settings.all_tags,
-                )
-                for shard in compute(graph, dearest_first(references, shards)):
-                    done.append(shard)
-                    with clock.stage("index while extracting"):
-                        index.add_media(read_shard(results.shards, shard.name))
-                    watch.advance(shard.files, shard.bytes, shard.problems)
-            watch.step("settling duplicates, writing Parquet and SQLite")
-            with clock.stage("settle"):
-                duplicates = index.settle()
-                counts = index.counts()
-            check_totals(counts, listing.count, len(plan.items))
-            report = make_report(_as_list(inputs), folder, library, settings, mode, plan, done, counts, clock)
-            report["cluster_ready_s"] = workers.ready_s
-            with clock.stage("write"), ThreadPoolExecutor(1) as beside:
-                write_files(results, index.files())
-                finishing = beside.submit(index.finish, report)  # SQLite and Parquet each leave a core to the other
-                write_media(results, (shard.name for shard in shards), duplicates)
-                finishing.result()
-        write_text(results, "datapackage.json", data_package(folder.name))
-        write_text(results, "metadata.yaml", datasette_metadata(folder.name))
-        report["stages"] = clock.rounded()
-        write_text(results, "run.json", to_text(report))
-        with clock.stage("publish"):
-            publish(results)
-    report["stages"] = clock.rounded()
-    return report
+        watch.begin(media, size)
+        with clock.stage("extract"):
+            graph = partial(
+                _graph,
+                library=library,
+                manifest=str(results.manifest),
+                shards=str(results.shards),
+                threads=threads_per_task(settings, mode),
+                all_tags=settings.all_tags,
+            )
+            for shard in compute(graph, references):
+                done.append(shard)
+                with clock.stage("index while extracting"):
+                    index.add_media(read_shard(results.shards, shard.name))
+                watch.advance(shard.files, shard.bytes, shard.problems)
+        work = Work(mode, listed, media, shards, workers.ready_s)
+    return work, done
+
+
+def _write_plan(
+    plan: Plan, settings: Settings, results: Results, index: Index
+) -> tuple[tuple[str, ...], list[ShardRef]]:
+    """Write the plan down: the manifest, albums and files. Returns the shards' names, and references, dearest first."""
+    from pipeline.storage.manifest import write_manifest
+
+    shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
+    references = dearest_first(write_manifest(shards, results.manifest), shards)
+    index.add_albums(plan.albums)
+    index.add_files(plan.files)
+    return tuple(shard.name for shard in shards), references
 
 
 def _graph(
@@ -226,7 +266,7 @@ def _same_bytes(library: Library, one: Entry, other: Entry) -> bool:
                 if not mine:
                     return a.size == b.size
                 offset += len(mine)
-    except OSError:
+    except (OSError, MediaError):
         return False
     return False
 
@@ -327,8 +367,7 @@ def make_report(
     folder: Path,
     library: Library,
     settings: Settings,
-    mode: str,
-    plan: Plan,
+    work: Work,
     done: Sequence[ShardDone],
     counts: dict[str, dict[str, int]],
     clock: Clock,
@@ -344,28 +383,29 @@ def make_report(
         "libraries": {name: _version(name) for name in ("dask", "distributed", "pyarrow", "exifread", "orjson")},
         "started_at": clock.started_at.isoformat(),
         "finished_at": datetime.now(UTC).isoformat(),
-        "inputs": [os.fspath(given) for given in inputs],
-        "output": os.fspath(folder),
-        "parts": [part.name for part in library.parts],
-        "missing_parts": missing_parts(part.name for part in library.parts),
+        "inputs": [stored_text(os.fspath(given)) for given in inputs],
+        "output": stored_text(os.fspath(folder)),
+        "parts": [stored_text(part.name) for part in library.parts],
+        "missing_parts": missing_parts(part.root for part in library.parts),
         "settings": asdict(settings),
-        "mode": mode,
-        "threads": io_threads(settings) if mode != "sequential" else 0,
-        "processes": worker_processes(settings) if mode != "sequential" else 1,
-        "listed": len(plan.files),
-        "media": len(plan.items),
+        "mode": work.mode,
+        "threads": io_threads(settings) if work.mode != "sequential" else 0,
+        "processes": worker_processes(settings) if work.mode != "sequential" else 1,
+        "cluster_ready_s": work.cluster_ready_s,
+        "listed": work.listed,
+        "media": work.media,
         "bytes": size,
         "shards": len(done),
         "counts": counts,
         "problem_files": counts["status"].get("partial", 0)
         + counts["status"].get("failed", 0)
         + counts["files"].get("unreadable", 0),
-        "files_per_s": round(len(plan.items) / seconds, 1) if seconds else None,
+        "files_per_s": round(work.media / seconds, 1) if seconds else None,
         "mb_per_s": round(size / seconds / 1e6, 1) if seconds else None,
         "operations": {
             name: {
                 "seconds": round(spent[name], 4),
-                "ms_per_file": round(spent[name] / max(len(plan.items), 1) * 1000, 4),
+                "ms_per_file": round(spent[name] / max(work.media, 1) * 1000, 4),
             }
             for name in (*OPERATIONS, "write")
         },
@@ -389,9 +429,9 @@ def plan(
     mode = choose_mode(settings, found)
     states = found.counts()
     return {
-        "inputs": [os.fspath(given) for given in _as_list(inputs)],
-        "parts": [part.name for part in library.parts],
-        "missing_parts": missing_parts(part.name for part in library.parts),
+        "inputs": [stored_text(os.fspath(given)) for given in _as_list(inputs)],
+        "parts": [stored_text(part.name) for part in library.parts],
+        "missing_parts": missing_parts(part.root for part in library.parts),
         "listed": len(found.files),
         "bytes": sum(file.size or 0 for file in found.files),
         "media": len(found.items),
@@ -399,9 +439,11 @@ def plan(
         "states": dict(sorted(states.items())),
         "sidecar_rules": dict(Counter(item.sidecar_rule or "none" for item in found.items).most_common()),
         "albums": len(found.albums),
-        "unmatched_media": [item.media.path for item in found.items if item.sidecar is None],
-        "unmatched_sidecars": [file.path for file in found.files if file.state == "unmatched_sidecar"],
-        "unreadable": [f"{file.path}: {file.reason}" for file in found.files if file.state == "unreadable"],
+        "unmatched_media": [stored_text(item.media.path) for item in found.items if item.sidecar is None],
+        "unmatched_sidecars": [stored_text(file.path) for file in found.files if file.state == "unmatched_sidecar"],
+        "unreadable": [
+            stored_text(f"{file.path}: {file.reason}") for file in found.files if file.state == "unreadable"
+        ],
         "mode": mode,
         "threads": io_threads(settings),
         "processes": worker_processes(settings),
@@ -440,9 +482,8 @@ def _as_list(inputs: AnyPath | Sequence[AnyPath]) -> list[AnyPath]:
 def _output_folder(inputs: Sequence[AnyPath], output: AnyPath | None, library: Library) -> Path:
     """The results folder, resolved. Raises UsageError if it and an input lie inside each other."""
     if output is None:
-        name = Path(os.path.realpath(Path(inputs[0]).expanduser())).name or "library"
-        output = Path("results") / name
-    folder = Path(os.path.realpath(Path(output).expanduser()))
+        output = Path("results") / (Path(real_path(inputs[0])).name or "library")
+    folder = Path(real_path(output))
     for part in library.parts:
         if is_inside(str(folder), part.root):
             raise UsageError(f"the results folder {folder} lies inside the input {part.root}: choose another with -o")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from pipeline.media.facts import Clip, Picture
@@ -68,3 +69,23 @@ class MediaItem:
     clip: Clip | None = None
     tags: dict[str, str] | None = None
     spent: tuple[float, ...] = field(default=(0.0,) * len(OPERATIONS), compare=False)  # seconds
+
+
+def stored_text(path: str) -> str:
+    r"""A path as it is stored and shown: UTF-8, with every byte that is not as ``\xNN``.
+
+    >>> stored_text("caf\udce9.jpg")
+    'caf\\xe9.jpg'
+    """
+    if path.isascii():
+        return path
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def stored_bytes(path: str) -> bytes | None:
+    """The bytes of a path that `stored_text` cannot give back, else None."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -198,7 +199,9 @@ class Listing:
         return Plan(tuple(items), tuple(files), tuple(albums))
 
     def _album(self, folder: Folder) -> Album | None:
-        for name in sorted(folder.json):
+        for name in sorted(
+            folder.json, key=lambda name: (len(name), name)
+        ):  # "metadata.json" before "metadata(1).json"
             document = self.documents.get(folder.json[name][0])
             if document and document.album:
                 return document.album
@@ -338,21 +341,25 @@ def shard_name(items: Iterable[MediaItem], all_tags: bool = False) -> str:
     return digest.hexdigest()
 
 
-def missing_parts(names: Iterable[str]) -> list[str]:
+_PART = re.compile(r"takeout-(\d{8}T\d{6}Z(?:-\d+)?)-(\d{3,4})(?!\d)")
+
+
+def missing_parts(paths: Iterable[str]) -> list[str]:
     """Numbers missing in the names of an export's parts (``takeout-20240101T000000Z-001``), as names.
 
-    >>> missing_parts(["takeout-20240101T000000Z-001", "takeout-20240101T000000Z-003"])
+    `paths` are those of the parts; the name may be that of a folder above.
+
+    >>> missing_parts(["/x/takeout-20240101T000000Z-001", "/x/takeout-20240101T000000Z-003/Takeout"])
     ['takeout-20240101T000000Z-002']
     """
     numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
-    for name in names:
-        stem = name.rpartition("/")[2]
-        export, _, number = stem.rpartition("-")
-        if export.startswith("takeout-") and number.isascii() and number.isdigit() and len(number) <= 4:
+    for path in paths:
+        if found := _PART.findall(path):
+            export, number = found[-1]
             numbers[export, len(number)].add(int(number))
     return [
-        f"{export}-{number:0{width}d}"
-        for (export, width), found in sorted(numbers.items())
-        for number in range(1, max(found))
-        if number not in found
+        f"takeout-{export}-{number:0{width}d}"
+        for (export, width), given in sorted(numbers.items())
+        for number in range(1, max(given))
+        if number not in given
     ]

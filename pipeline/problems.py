@@ -6,6 +6,7 @@ anything else is a bug or a broken machine and stops the run.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,9 +69,17 @@ def describe(error: Exception, stage: str) -> Problem:
 def noting(problems: list[Problem], stage: str) -> Iterator[None]:
     """Turn an exception of the block into a Problem appended to `problems`.
 
-    The one place that catches `Exception`. Keep what stands under it to one parser's call on one file's bytes.
+    The one place that catches `Exception`. Keep what stands under it to one parser's call on one file's bytes. That this
+    process or the machine has run out of descriptors is no answer about a file, and is raised.
     """
     try:
         yield
     except Exception as error:
+        if out_of_descriptors(error):
+            raise
         problems.append(describe(error, stage))
+
+
+def out_of_descriptors(error: Exception) -> bool:
+    """The error is that no more files can be opened."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)

@@ -6,7 +6,6 @@ The only place where column names are written. Parquet is written with RECORD, t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pipeline.item import MediaItem
+from pipeline.item import MediaItem, stored_bytes, stored_text
 from pipeline.media.facts import Clip, Exif, Picture
 from pipeline.media.sniff import mime_mismatch
 from pipeline.problems import Problem
@@ -175,26 +174,6 @@ STATES = ("media", "sidecar", "album_metadata", "other_metadata", "unmatched_sid
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_EXIF, _NO_CLIP, _NO_PICTURE, _NO_SIDECAR = Exif(), Clip(), Picture(), Sidecar()
-
-
-def stored_text(path: str) -> str:
-    r"""A path as it is stored and shown: UTF-8, with every byte that is not as ``\xNN``.
-
-    >>> stored_text("caf\udce9.jpg")
-    'caf\\xe9.jpg'
-    """
-    if path.isascii():
-        return path
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def stored_bytes(path: str) -> bytes | None:
-    """The bytes of a path that `stored_text` cannot give back, else None."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return None
 
 
 def to_time(nanoseconds: int | None) -> datetime | None:

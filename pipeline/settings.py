@@ -51,12 +51,12 @@ class Settings:
         values: dict[str, Any] = {}
         if config is not None:
             values |= _read_file(config)
+        if address := environment.get("DASK_SCHEDULER_ADDRESS"):
+            values["scheduler"] = address
         for name, kind in _types().items():
             variable = f"TAKEOUT_INDEX_{name.upper()}"
-            if (text := environment.get(variable)) is not None:
+            if text := environment.get(variable):
                 values[name] = _parse(text, kind, variable)
-        if "scheduler" not in values and environment.get("DASK_SCHEDULER_ADDRESS"):
-            values["scheduler"] = environment["DASK_SCHEDULER_ADDRESS"]
         values |= {name: value for name, value in (flags or {}).items() if value is not None}
         return cls(**values)
 

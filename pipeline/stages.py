@@ -7,11 +7,11 @@ already wait for the next ones.
 from __future__ import annotations
 
 import mmap
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -128,7 +128,9 @@ def extract(opened: Opened, all_tags: bool = False) -> MediaItem:
         head = b""
         with noting(problems, "read"):
             content, head = _read_content(file, spent)
-            if content.size != item.media.size or file.size != content.size:
+            if not file.is_unchanged() or file.size != content.size:
+                problems.append(Problem("read", "changed", "the file changed while it was read"))
+            elif (file.size, file.modified_ns) != (item.media.size, item.media.modified_ns):
                 problems.append(Problem("read", "changed", "the file changed between listing and reading"))
         if content is None:
             return _finished(item, problems, spent)
@@ -151,16 +153,21 @@ def _finished(item: MediaItem, problems: list[Problem], spent: dict[str, float])
     )
 
 
-@cache
-def _buffer() -> memoryview:
-    """One block per process. An anonymous mmap starts on a page; malloc's large blocks lie 16 bytes off, and copies
-    into those run at a fraction of the speed on some processors."""
-    return memoryview(mmap.mmap(-1, BLOCK))
+class _Own(threading.local):
+    """What each thread has of its own: a given cluster may run several tasks in one process."""
+
+    def __init__(self) -> None:
+        # An anonymous mmap starts on a page; malloc's large blocks lie 16 bytes off, and copies into those run at a
+        # fraction of the speed on some processors.
+        self.buffer = memoryview(mmap.mmap(-1, BLOCK))
+
+
+_own = _Own()
 
 
 def _read_content(file: OpenFile, spent: dict[str, float]) -> tuple[Content, bytes]:
     """CRC-32 and size of all bytes, and the head. Raises OSError, MediaError if the file does not end."""
-    buffer = _buffer()
+    buffer = _own.buffer
     head = b""
     crc = size = 0
     reading = computing = 0.0

@@ -7,6 +7,7 @@ memory on hostile blocks. exifread reads all tags when they are asked for, under
 from __future__ import annotations
 
 import io
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -400,6 +401,7 @@ def all_tags(source: Source, picture: Picture) -> tuple[dict[str, str], list[Pro
     """
     import exifread
 
+    logging.getLogger("exifread").setLevel(logging.CRITICAL)  # what is amiss is in the problems
     block = BytesSource(picture.exif_block) if picture.exif_block else source
     problems: list[Problem] = []
     tags: dict[str, Any] = {}

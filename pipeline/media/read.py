@@ -46,7 +46,8 @@ def read_facts(source: Source, head: bytes, name: str, want_all_tags: bool = Fal
         with noting(problems, "image"):
             picture = read_heif(source) if form == "heif" else read_image(form, source, head)
             problems.extend(picture.problems)
-        if want_all_tags and picture is not None:
+        # exifread's own search through other containers than these takes what hostile files ask for.
+        if want_all_tags and picture is not None and (picture.exif_block or form == "tiff"):
             with noting(problems, "exif"):
                 tags, found = all_tags(source, picture)
                 problems.extend(found)

@@ -15,8 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.item import stored_bytes, stored_text
 from pipeline.planning import Album, ListedFile
-from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, stored_bytes, stored_text
+from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column
 
 #: Rows per transaction; below some thousands SQLite spends more time on transactions than on rows.
 BATCH = 10_000
@@ -62,14 +63,14 @@ CREATE VIEW unmatched_sidecars AS
     SELECT path, part, size, reason FROM files WHERE state = 'unmatched_sidecar' ORDER BY path;
 """
 
-# The canonical one of equal files: outside albums before inside, with sidecar before without, a name or a time before a mere
-# number, as which web sites save pictures ("6681940835455414.jpg"), then the shortest name, as all that makes copies makes
-# names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg"), then the first path.
+# The canonical one of equal files: what is not in the bin, outside albums before inside, with sidecar before without, a name or
+# a time before a mere number, as which web sites save pictures ("6681940835455414.jpg"), then the shortest name, as all that
+# makes copies makes names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg"), then the first path.
 _DUPLICATES = """
 WITH ranked AS (
     SELECT file_id, first_value(file_id) OVER (
         PARTITION BY content_id ORDER BY
-            album IS NOT NULL, sidecar_path IS NULL,
+            coalesce(trashed, 0), album IS NOT NULL, sidecar_path IS NULL,
             name GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*'
                 AND substr(name, 1, length(name) - length(extension) - 1) NOT GLOB '*[^0-9]*',
             length(name), path, file_id
@@ -278,7 +279,6 @@ class Index:
         self._db.executescript(
             """
             CREATE INDEX files_path ON files (path);
-            CREATE INDEX files_state ON files (state);
             CREATE INDEX media_albums_album ON media_albums (album_id);
             CREATE INDEX media_people_person ON media_people (person_id);
             CREATE INDEX problems_file ON problems (file_id);
@@ -287,6 +287,9 @@ class Index:
             INSERT INTO media_fts (media_fts) VALUES ('rebuild');
             """
         )
+        for column in FILE_COLUMNS:
+            if column.facet:
+                self._db.execute(f'CREATE INDEX files_{column.name} ON files ("{column.name}")')
         self._db.executescript(_VIEWS)
         self._db.executescript(f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA optimize = 0x10002; ANALYZE;")
         self._db.execute("PRAGMA journal_mode = DELETE")

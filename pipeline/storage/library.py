@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.item import Entry
-from pipeline.problems import MediaError, UsageError
+from pipeline.problems import MediaError, UsageError, out_of_descriptors
 
 #: Linux refuses longer paths in one call (PATH_MAX is 4,096 with its closing NUL); they are walked in steps.
 LONGEST_PATH = 4000
@@ -43,7 +44,8 @@ class Refused:
 class Part:
     """One folder of the export.
 
-    `prefix` + the path below `root` is the path inside the export; `without` names sub-folders that are parts of their own.
+    `prefix` + the path below `root` is the path inside the export; `without` are paths of folders below that are parts of
+    their own.
     """
 
     name: str
@@ -93,6 +95,11 @@ class OpenFile:
         except OSError:  # EAGAIN: not in the page cache; or a file system that does not tell
             return False
 
+    def is_unchanged(self) -> bool:
+        """Size and modification time are still those of when it was opened."""
+        state = os.fstat(self.descriptor)
+        return (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns)
+
     def hint_whole_read(self) -> None:
         """Tell the kernel that the first blocks are wanted soon, so that the disk works while we compute."""
         os.posix_fadvise(self.descriptor, 0, min(self.size, 4 << 20), os.POSIX_FADV_WILLNEED)
@@ -119,7 +126,7 @@ class Library:
         """The library whose parts are `inputs`. Raises InputError."""
         roots: list[str] = []
         for given in inputs:
-            root = os.path.realpath(Path(given).expanduser())
+            root = real_path(given)
             try:
                 mode = os.stat(root).st_mode
                 if not stat.S_ISDIR(mode):
@@ -174,6 +181,18 @@ def opened(library: Library, entry: Entry) -> Iterator[OpenFile]:
         file.close()
 
 
+def real_path(given: str | os.PathLike[str]) -> str:
+    """A path as people give it, absolute, with links and ``~`` resolved. Raises InputError if it is none."""
+    if not os.fspath(given):
+        raise InputError("an empty path was given")
+    if "\0" in os.fspath(given):
+        raise InputError(f"{_shown(given)} is no path")
+    try:
+        return os.path.realpath(Path(given).expanduser())
+    except RuntimeError as error:  # "~stranger"
+        raise InputError(f"{_shown(given)}: {error}") from error
+
+
 def is_inside(path: str, folder: str) -> bool:
     """`path` is `folder` or lies below it (both absolute and resolved)."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
@@ -183,36 +202,61 @@ def _shown(path: str | os.PathLike[str]) -> str:
     return ascii(os.fspath(path)) if not os.fspath(path).isprintable() else os.fspath(path)
 
 
+#: What a Takeout is called, also the second one that a Mac or a browser unpacks beside the first.
+_TAKEOUT = re.compile(r"Takeout( \d+| ?\(\d+\)|-\d+)?")
+#: What the folder of the photos inside of it is called, by language (immich-go docs; google-photos-migrate langs.ts).
+_CONTAINERS = re.compile(
+    r"Google[ \u00a0](Photos|Fotos|Foto|Foto_s|Фото|Снимки|Kuvat|フォト|Fotoğraflar|相册|相簿|포토)|Fotky Google"
+)
+#: Folders below an INPUT in which a Takeout is looked for.
+SEARCHED = 3
+
+
 def _child_folders(root: str) -> list[str]:
-    with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+    try:
+        with os.scandir(root) as entries:
+            return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+    except OSError:
+        return []  # the walk lists it as unreadable
+
+
+def _takeouts_below(root: str, depth: int = SEARCHED) -> Iterator[str]:
+    """Folders called Takeout, or nearly so, relative to `root`."""
+    for child in _child_folders(root):
+        if _TAKEOUT.fullmatch(child):
+            yield child
+        elif depth > 1:
+            yield from (f"{child}/{found}" for found in _takeouts_below(f"{root}/{child}", depth - 1))
 
 
 def _parts_of(root: str) -> Iterator[Part]:
     """The parts that a folder given as INPUT amounts to, with the path of each inside the export.
 
     People give the folder that holds ``Takeout``, ``Takeout`` itself, ``Takeout/Google Photos``, or a folder in which
-    several archives were unpacked side by side (``takeout-…-001/Takeout``, ``takeout-…-002/Takeout``).
+    several archives were unpacked side by side (``takeout-…-001/Takeout``, ``takeout-…-002/Takeout``; on a Mac ``Takeout``,
+    ``Takeout 2``). What lies in none of them is a part of its own.
     """
-    children = _child_folders(root)
-    if "Takeout" in children:
-        yield Part("", root, "")
-        return
-    unpacked = []
-    for child in children:
-        try:
-            if "Takeout" in _child_folders(f"{root}/{child}"):
-                unpacked.append(child)
-        except OSError:
-            continue  # the walk lists it as unreadable
-    for child in unpacked:
-        yield Part("", f"{root}/{child}", "")
+    roots: dict[str, str] = {}
+    if not _TAKEOUT.fullmatch(root.rpartition("/")[2]):
+        for found in _takeouts_below(root):
+            above, _, name = f"{root}/{found}".rpartition("/")
+            if name == "Takeout":
+                roots[above] = ""
+            else:
+                roots[f"{above}/{name}"] = "Takeout/"
+    roots.setdefault(root, _prefix_of(root))
+    for each, prefix in sorted(roots.items()):
+        inner = frozenset(other[len(each) + 1 :] for other in roots if other != each and is_inside(other, each))
+        yield Part("", each, prefix, inner)
+
+
+def _prefix_of(root: str) -> str:
+    """The path inside the export of a folder that is a Takeout, lies in one, or is taken for one."""
     components = root.split("/")
-    prefix = "Takeout/"
-    if "Takeout" in components:
-        last = len(components) - 1 - components[::-1].index("Takeout")
-        prefix = "/".join(components[last:]) + "/"
-    yield Part("", root, prefix, frozenset(unpacked))
+    for depth in range(min(SEARCHED, len(components))):
+        if _TAKEOUT.fullmatch(components[-1 - depth]):
+            return "/".join(["Takeout", *components[len(components) - depth :]]) + "/"
+    return f"Takeout/{components[-1]}/" if _CONTAINERS.fullmatch(components[-1]) else "Takeout/"
 
 
 def _unique_names(roots: list[str]) -> list[str]:
@@ -232,41 +276,55 @@ def _unique_names(roots: list[str]) -> list[str]:
     return names
 
 
+#: What a results folder of ours holds.
+_RESULTS = {"media", "files", "index.sqlite", "run.json", "datapackage.json"}
+
+
 def _walk(part: Part) -> Iterator[Entry | Refused]:
-    pending = [""]
+    pending = [("", False)]
     while pending:
-        folder = pending.pop()
+        folder, ours = pending.pop()
         try:
             entries = _list_folder(part.root, folder)
         except OSError as error:
+            if out_of_descriptors(error):
+                raise
             path = part.prefix + folder.rstrip("/")
             yield Refused(path, part.name, "unreadable", f"folder cannot be listed: {os.strerror(error.errno or 0)}")
             continue
+        ours = ours or _RESULTS.issubset(name for name, _ in entries)
         below = []
         for name, state in entries:
-            if state is not None and stat.S_ISDIR(state.st_mode):
-                if folder or name not in part.without:
-                    below.append(f"{folder}{name}/")
-            elif state is not None and stat.S_ISREG(state.st_mode):
-                yield Entry(f"{part.prefix}{folder}{name}", part.name, state.st_size, state.st_mtime_ns)
+            path = f"{part.prefix}{folder}{name}"
+            if isinstance(state, OSError):
+                gone = state.errno == errno.ENOENT
+                reason = "vanished while the folder was listed" if gone else os.strerror(state.errno or 0)
+                yield Refused(path, part.name, "unreadable", reason)
+            elif stat.S_ISDIR(state.st_mode):
+                if f"{folder}{name}" not in part.without:
+                    below.append((f"{folder}{name}/", ours))
+            elif ours:
+                yield Refused(path, part.name, "ignored", "results of an earlier scan", state.st_size)
+            elif stat.S_ISREG(state.st_mode):
+                yield Entry(path, part.name, state.st_size, state.st_mtime_ns)
             else:
                 yield _special(part, f"{folder}{name}", state)
         pending.extend(reversed(below))
 
 
-def _list_folder(root: str, folder: str) -> list[tuple[str, os.stat_result | None]]:
-    """Names and lstat of a folder, sorted by name; None for a name that is gone again."""
+def _list_folder(root: str, folder: str) -> list[tuple[str, os.stat_result | OSError]]:
+    """Names and lstat of a folder, sorted by name; why not for a name that has none."""
     descriptor = None
     if len(os.fsencode(root)) + len(os.fsencode(folder)) > LONGEST_PATH - LONGEST_NAME:
         descriptor = _open_below(root, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        found: list[tuple[str, os.stat_result | None]] = []
+        found: list[tuple[str, os.stat_result | OSError]] = []
         with os.scandir(f"{root}/{folder}" if descriptor is None else descriptor) as entries:
             for entry in entries:
                 try:
                     found.append((entry.name, entry.stat(follow_symlinks=False)))
-                except OSError:
-                    found.append((entry.name, None))
+                except OSError as error:
+                    found.append((entry.name, error))
     finally:
         if descriptor is not None:
             os.close(descriptor)
@@ -274,11 +332,9 @@ def _list_folder(root: str, folder: str) -> list[tuple[str, os.stat_result | Non
     return found
 
 
-def _special(part: Part, relative: str, state: os.stat_result | None) -> Entry | Refused:
+def _special(part: Part, relative: str, state: os.stat_result) -> Entry | Refused:
     """A name that is neither a folder nor a regular file."""
     path = part.prefix + relative
-    if state is None:
-        return Refused(path, part.name, "unreadable", "vanished while the folder was listed")
     if not stat.S_ISLNK(state.st_mode):
         return Refused(path, part.name, "ignored", f"{_file_type(state.st_mode)}, never opened")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.item import Entry, MediaItem
+from pipeline.item import Entry, MediaItem, stored_text
 from pipeline.planning import Shard
 from pipeline.problems import Problem
 from pipeline.storage.durable import whole_file
@@ -61,13 +62,14 @@ def write_manifest(shards: Iterable[Shard], path: Path) -> list[ShardRef]:
 def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
     """The items of one shard."""
     state = os.stat(path)
-    rows = _manifest(path, state.st_mtime_ns, state.st_ino).read_row_group(reference.row_group, use_threads=False)
+    manifest = _manifest(path, state.st_mtime_ns, state.st_ino, threading.get_ident())
+    rows = manifest.read_row_group(reference.row_group, use_threads=False)
     return [_item(row) for row in rows.to_pylist()]
 
 
-@lru_cache(maxsize=2)
-def _manifest(path: str, _modified_ns: int, _inode: int) -> pq.ParquetFile:
-    """The open manifest; its footer is parsed once per process."""
+@lru_cache(maxsize=64)
+def _manifest(path: str, _modified_ns: int, _inode: int, _thread: int) -> pq.ParquetFile:
+    """The open manifest; its footer is parsed once per thread, as threads cannot share it."""
     return pq.ParquetFile(path)
 
 
@@ -80,7 +82,7 @@ def _row(item: MediaItem) -> dict[str, Any]:
         "edited_of": item.edited_of,
         "live_partner": item.live_partner,
         "album": item.album,
-        "problems": [{"stage": p.stage, "kind": p.kind, "message": p.message} for p in item.problems],
+        "problems": [{"stage": p.stage, "kind": p.kind, "message": stored_text(p.message)} for p in item.problems],
     }
 
 

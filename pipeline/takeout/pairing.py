@@ -309,10 +309,20 @@ class _Work:
                     yield name, claimants
 
     def contest_problem(self, medium: Medium) -> tuple[Problem, ...]:
-        for sidecar, claimants in sorted(self.contested.items()):
-            if medium in claimants and sidecar not in self.owner:
-                return (Problem("pair", "ambiguous", f"{len(claimants)} media could have {sidecar}; none got it"),)
+        for sidecar in self.wanted_by.get(medium.name, ()):
+            if sidecar not in self.owner:
+                count = len(self.contested[sidecar])
+                return (Problem("pair", "ambiguous", f"{count} media could have {sidecar}; none got it"),)
         return ()
+
+    @cached_property
+    def wanted_by(self) -> dict[str, list[str]]:
+        """Contested sidecars by the names of the media that could have them."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for sidecar, claimants in sorted(self.contested.items()):
+            for medium in claimants:
+                found[medium.name].append(sidecar)
+        return found
 
     # Edits
 

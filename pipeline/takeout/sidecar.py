@@ -118,6 +118,8 @@ def gist(data: bytes, name: str) -> SidecarGist:
         return SidecarGist("item", title, _seconds(taken.get("timestamp")) if isinstance(taken, dict) else None)
     if "albumData" in value:
         return SidecarGist("album", title)
+    if value.keys() & {"externalOrderId", "category"}:  # a print order (immich-go, json.go)
+        return SidecarGist("other", title)
     if title is not None and value.keys() & {"access", "date", "enrichments"}:
         return SidecarGist("album", title)
     if value.keys() <= {"title"} and (title is not None or not value) and is_album_name(name):

@@ -145,6 +145,7 @@ def test_any_json_gives_values_that_can_be_stored_or_a_media_error(value: Any) -
         ({"title": "x", "url": "u", "creationTime": {}}, "x.json", "item"),
         ({"title": "Trip", "access": "protected", "date": {}}, "anything.json", "album"),
         ({"albumData": {"title": "Trip"}}, "metadata.json", "album"),
+        ({"title": "Book", "date": {}, "externalOrderId": "7", "category": "PHOTO_BOOK"}, "order.json", "other"),
         ({"title": "Trip"}, "métadonnées.json", "album"),
         ({"title": "Trip"}, "IMG_1.jpg.json", "other"),
         ({}, "Metadaten(1).json", "album"),
