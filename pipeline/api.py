@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import cost
-from pipeline.item import OPERATIONS, Entry, stored_text
+from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
 from pipeline.planning import (
     Document,
     Listing,
@@ -141,7 +141,7 @@ def _read(
     index: Index,
 ) -> tuple[Work, list[ShardDone]]:
     """List, pair, plan and extract. The workers start while the listing grows, and are gone when this returns."""
-    from pipeline.cluster import EarlyCluster
+    from pipeline.cluster import EarlyCluster, loopback_works
     from pipeline.storage.shards import read_shard
 
     with EarlyCluster(worker_processes(settings), results.scratch) as workers:
@@ -151,6 +151,9 @@ def _read(
         with clock.stage("pair"):
             plan = pair_library(listing, library, io_threads(settings))
         mode = "parallel" if workers.started else choose_mode(settings, plan)
+        if mode == "parallel" and not loopback_works():
+            watch.note("processes of this machine cannot talk to each other, as the loopback interface is down")
+            mode = "sequential"
         watch.note(_found(plan, mode))
         media, size = len(plan.items), plan.size
         with clock.stage("plan"):
@@ -189,6 +192,7 @@ def _write_plan(
     shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
     references = dearest_first(write_manifest(shards, results.manifest), shards)
     index.add_albums(plan.albums)
+    index.add_memberships(plan.memberships)
     index.add_files(plan.files)
     return tuple(shard.name for shard in shards), references
 
@@ -329,7 +333,7 @@ def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) ->
     """Start the workers while the listing still grows, as soon as they are sure to be worth it."""
     if workers.started or settings.scheduler or settings.mode == "sequential":
         return
-    from pipeline.cluster import current_client
+    from pipeline.cluster import current_client, loopback_works
 
     likely = settings.mode == "parallel" or (
         current_client() is None
@@ -343,7 +347,7 @@ def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) ->
         )
         == "parallel"
     )
-    if likely:
+    if likely and loopback_works():
         workers.start()
 
 
@@ -480,10 +484,12 @@ def _as_list(inputs: AnyPath | Sequence[AnyPath]) -> list[AnyPath]:
 
 
 def _output_folder(inputs: Sequence[AnyPath], output: AnyPath | None, library: Library) -> Path:
-    """The results folder, resolved. Raises UsageError if it and an input lie inside each other."""
+    """The results folder, resolved. Raises UsageError if it and an input lie inside each other, or its name is no text."""
     if output is None:
-        output = Path("results") / (Path(real_path(inputs[0])).name or "library")
+        output = Path("results") / (stored_text(Path(real_path(inputs[0])).name) or "library")
     folder = Path(real_path(output))
+    if stored_bytes(str(folder)) is not None:  # Arrow takes paths as text
+        raise UsageError(f"the name of the results folder {folder} is not UTF-8: choose another with -o")
     for part in library.parts:
         if is_inside(str(folder), part.root):
             raise UsageError(f"the results folder {folder} lies inside the input {part.root}: choose another with -o")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Folders: the parts of one Takeout.")]
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Folders: the parts of one Takeout.")]
 Mode = Annotated[
     str | None, typer.Option(help="auto, sequential or parallel. Auto takes what is predicted to be faster.")
 ]
@@ -35,8 +36,20 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="On failure show the traceback.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"takeout-index {version('takeout-index')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _top() -> None:
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
     pass
 
 
@@ -44,7 +57,7 @@ def _top() -> None:
 def scan(
     inputs: Inputs,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Results folder. Default: results/<name of the input>.")
+        str | None, typer.Option("-o", "--output", help="Results folder. Default: results/<name of the input>.")
     ] = None,
     mode: Mode = None,
     threads: Threads = None,
@@ -113,7 +126,7 @@ def demo(
         "results/demo"
     ),
     files: Annotated[int, typer.Option(help="Photos and videos in the synthetic library.", min=1)] = 400,
-    mode: Annotated[str, typer.Option(help="auto, sequential or parallel.")] = "parallel",
+    mode: Annotated[str | None, typer.Option(help="auto, sequential or parallel. Default: parallel.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -125,6 +138,7 @@ def demo(
         from pipeline.problems import UsageError
         from pipeline.synthetic import make_library
 
+        settings = _settings({"mode": mode or os.environ.get("TAKEOUT_INDEX_MODE") or "parallel"}, None)
         library, results = output / "library", output / "index"
         if output.exists() and not (output / "library.truth.jsonl").exists() and any(output.iterdir()):
             raise UsageError(f"{_shown(output)} holds other files; give another folder with -o")
@@ -132,21 +146,20 @@ def demo(
         output.mkdir(parents=True, exist_ok=True)
         library.mkdir()
         if not quiet:
-            print(f"making a synthetic Takeout of {files:,} photos and videos in {_shown(library)}", file=sys.stderr)
+            _say(f"making a synthetic Takeout of {files:,} photos and videos in {_shown(library)}")
         make_library(library, files=files)
-        flags = {"mode": mode}
-        _scan([library], results, _settings(flags, None), as_json, quiet, after_demo=True)
+        _scan([str(library)], str(results), settings, as_json, quiet, after_demo=True)
 
 
 def _scan(
-    inputs: list[Path], output: Path | None, settings: Any, as_json: bool, quiet: bool, after_demo: bool = False
+    inputs: list[str], output: str | None, settings: Any, as_json: bool, quiet: bool, after_demo: bool = False
 ) -> None:
     _lean()
     from pipeline.api import scan as scan_library
     from pipeline.progress import watching
 
     with watching(quiet) as watch:
-        report = scan_library(list(inputs), output, settings, watch)
+        report = scan_library(inputs, output, settings, watch)
     if as_json:
         _print_json(report)
     else:
@@ -186,7 +199,8 @@ class _Outcome:
         from pipeline.problems import RunError, UsageError
 
         if isinstance(error, KeyboardInterrupt):
-            _fail("interrupted: nothing was published, earlier results are unchanged", INTERRUPTED)
+            code = error.code if isinstance(error, _Stopped) else INTERRUPTED
+            _fail("interrupted: nothing was published, earlier results are unchanged", code)
         if not isinstance(error, Exception):
             return
         if self.debug:
@@ -208,9 +222,27 @@ def _reason(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    with contextlib.suppress(OSError):
-        print(f"takeout-index: {_shown(message)}", file=sys.stderr)
+    _say(f"takeout-index: {_shown(message)}")
     raise typer.Exit(code)
+
+
+def _say(line: str) -> None:
+    """A line for stderr, if it is open and not full."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr)
+
+
+class _Stopped(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: the run ends as on Ctrl-C, with the status that a shell gives such an end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    raise _Stopped(number)
 
 
 def _shown(text: object) -> str:
@@ -226,6 +258,9 @@ def _print_json(value: dict[str, Any]) -> None:
 
 def run() -> None:
     """Run the command line and exit with its status."""
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is signal.SIG_DFL:  # not under nohup
+            signal.signal(each, _stop)
     try:
         app()
     except BrokenPipeError:  # the reader of our output has left

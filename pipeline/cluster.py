@@ -5,14 +5,18 @@ The only file that imports dask.distributed.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
+import signal
+import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from itertools import islice
+from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +62,17 @@ def _start_fork_server() -> None:
     """Start the process that workers are forked from, so that its imports run while we still import distributed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.worker"])
+    from multiprocessing import resource_tracker
     from multiprocessing.forkserver import ensure_running
 
-    ensure_running()
+    # Ctrl-C reaches all processes of a terminal; only the driver is to act on it. A mask is handed down from this thread;
+    # starting the resource tracker undoes it, so that comes first.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def synchronous(build: Build, references: Sequence[ShardRef]) -> Iterator[ShardDone]:
@@ -82,27 +94,64 @@ def local_cluster(processes: int, scratch: Path) -> Iterator[Compute]:
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
-    with dask.config.set(_LOCAL):
+    with dask.config.set(_LOCAL), _workers_without_main(), ExitStack() as opened:
         # distributed would have the fork server import every optional package it knows, pandas among them.
         distributed.utils._forkserver_preload_set = True
-        security = Security.temporary()
-        with (
-            LocalCluster(
-                n_workers=processes,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                protocol="tls://",
-                security=security,
-                dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-                memory_limit=0,
-                local_directory=str(scratch),
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            cluster.scheduler.http_server.stop()  # it serves nothing, and is the one listener without TLS
-            yield _on(client)
+        try:
+            security = Security.temporary()
+            cluster = opened.enter_context(
+                LocalCluster(
+                    n_workers=processes,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    protocol="tls://",
+                    security=security,
+                    dashboard_address=None,
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                    memory_limit=0,
+                    local_directory=str(scratch),
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            client = opened.enter_context(Client(cluster, set_as_default=False))
+        except (OSError, RuntimeError, TimeoutError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ClusterError(f"the local cluster did not start: {reason} (--mode sequential needs none)") from error
+        cluster.scheduler.http_server.stop()  # it serves nothing, and is the one listener without TLS
+        yield _on(client)
+
+
+@contextmanager
+def _workers_without_main() -> Iterator[None]:
+    """Keep the program that called us out of the workers.
+
+    multiprocessing has each child import the main module of its parent (`spawn.get_preparation_data`): a script without
+    ``if __name__ == "__main__"`` would begin again in every worker. Ours need nothing of it.
+    """
+    original = spawn.get_preparation_data
+
+    def prepare(name: str) -> dict[str, Any]:
+        data = original(name)
+        if name.startswith("Dask Worker"):
+            data.pop("init_main_from_name", None)
+            data.pop("init_main_from_path", None)
+        return data
+
+    spawn.get_preparation_data = prepare
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = original
+
+
+def loopback_works() -> bool:
+    """Processes of this machine can talk to each other by TCP: not so in a network namespace whose loopback is down."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 class EarlyCluster:
@@ -154,47 +203,77 @@ def existing_cluster(address: str) -> Iterator[Compute]:
     from distributed import Client
 
     try:
+        with ThreadPoolExecutor(1) as beside:  # the caller may be in a running event loop
+            beside.submit(asyncio.run, _reach(address)).result()
         client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
-        if not client.scheduler_info(n_workers=-1)["workers"]:
-            raise ClusterError(f"the Dask scheduler at {address} has no workers")
-        yield _on(client)
+        yield _on(_with_workers(client, f"the Dask scheduler at {address}"))
+
+
+async def _reach(address: str) -> None:
+    """Connect and leave: a Client that fails to connect goes on complaining when it is deleted."""
+    from distributed.core import connect
+    from distributed.security import Security
+
+    communication = await connect(address, timeout=10, **Security().get_connection_args("client"))
+    await communication.close()
 
 
 def client_of_caller() -> Compute:
-    """The client that the calling program has made."""
-    return _on(current_client())
+    """The client that the calling program has made. Raises ClusterError if it has no workers."""
+    return _on(_with_workers(current_client(), "the current Dask client"))
+
+
+def _with_workers(client: Any, whose: str) -> Any:
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        raise ClusterError(f"{whose} has no workers")
+    return client
 
 
 def current_client() -> Any | None:
-    """The Dask client that the calling program has made, if any."""
+    """The Dask client that the calling program has made, if any; an asynchronous one is of no use here."""
     if "distributed" not in sys.modules:
         return None
     from distributed import default_client
 
     try:
-        return default_client()
+        client = default_client()
     except ValueError:
         return None
+    return None if client.asynchronous else client
 
 
 def _on(client: Any) -> Compute:
-    from distributed import as_completed
+    from distributed import KilledWorker, as_completed
 
     def compute(build: Build, references: Sequence[ShardRef]) -> Iterator[ShardDone]:
-        waiting = iter(references)
+        waiting = deque(references)
         done = as_completed(loop=client.loop)
-        in_flight = 0
-        while True:
-            if in_flight < WINDOW // 2 and (window := list(islice(waiting, WINDOW))):
-                done.update(client.compute(build(window).to_delayed()))
-                in_flight += len(window)
-            if not in_flight:
-                return
+        in_flight: dict[str, ShardRef] = {}
+        died: set[ShardRef] = set()
+        while waiting or in_flight:
+            if waiting and len(in_flight) < WINDOW // 2:
+                window = [waiting.popleft() for _ in range(min(WINDOW, len(waiting)))]
+                futures = client.compute(build(window).to_delayed())
+                in_flight |= {future.key: reference for future, reference in zip(futures, window, strict=True)}
+                done.update(futures)
             future = next(done)
-            in_flight -= 1
-            yield from future.result()
+            reference = in_flight.pop(future.key)
+            try:
+                finished = future.result()
+            except KilledWorker as error:
+                # Once may be somebody else's doing, or a neighbour's: a worker takes all of its tasks along.
+                if reference in died:
+                    raise ClusterError(
+                        f"a worker died twice over shard {reference.name}: killed, out of memory, or by a file that "
+                        "crashes a reader (--mode sequential shows where)"
+                    ) from error
+                died.add(reference)
+                waiting.append(reference)
+                future.release()  # or the same task, asked for again, would still be the failed one
+                continue
+            yield from finished
 
     return compute

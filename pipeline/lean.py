@@ -40,6 +40,8 @@ def make_lean() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # read by Arrow when it allocates for the first time
     import pyarrow as pa
 
+    # Arrow takes over SIGINT while it reads; one that comes as it ends was seen to be lost.
+    pa.enable_signal_handlers(False)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)

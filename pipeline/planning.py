@@ -55,6 +55,16 @@ class Album:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A sidecar in an album's folder whose photo lies elsewhere: it is in the album all the same (immich-go's test
+    albumWithoutImage). `taken` is seconds since 1970."""
+
+    folder: str
+    title: str
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What a JSON file that had to be read turned out to be: its gist, its album if it is one, or why it cannot be read."""
 
@@ -83,6 +93,7 @@ class Plan:
     items: tuple[MediaItem, ...]
     files: tuple[ListedFile, ...]
     albums: tuple[Album, ...]
+    memberships: tuple[Membership, ...] = ()
 
     @property
     def size(self) -> int:
@@ -180,12 +191,14 @@ class Listing:
         items: list[MediaItem] = []
         files = list(self.files)
         albums: list[Album] = []
+        memberships: list[Membership] = []
         for path in sorted(self.folders):
             folder = self.folders[path]
             assert folder.pairing is not None, "pair() comes first"
             album = self._album(folder)
             if album:
                 albums.append(album)
+                memberships.extend(self._members_elsewhere(folder))
             files.extend(self._json_files(folder, copies))
             for entry, item in _media_items(folder, album.title if album else None, copies):
                 if item is None:
@@ -196,7 +209,16 @@ class Listing:
         if len(files) != self.count:
             raise AssertionError(f"{self.count:,} files were listed, but {len(files):,} have a state")
         files.sort(key=lambda file: (file.path, file.part))
-        return Plan(tuple(items), tuple(files), tuple(albums))
+        return Plan(tuple(items), tuple(files), tuple(albums), tuple(memberships))
+
+    def _members_elsewhere(self, folder: Folder) -> Iterator[Membership]:
+        assert folder.pairing is not None
+        for name in folder.pairing.unused:
+            document = self.documents.get(folder.json[name][0])
+            if document and document.gist.kind == "item" and name not in folder.pairing.redundant:
+                title, taken = document.gist.title, document.gist.taken
+                if title is not None and taken:
+                    yield Membership(folder.path, title, taken)
 
     def _album(self, folder: Folder) -> Album | None:
         for name in sorted(

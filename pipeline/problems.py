@@ -34,6 +34,10 @@ class UsageError(RunError):
     """Arguments that cannot be used as given, or do not go together."""
 
 
+class OutputError(RunError):
+    """Results that cannot be written."""
+
+
 class MediaError(Exception):
     """Bytes of one input file that mean nothing to us; `str(error)` is ``kind: message``.
 

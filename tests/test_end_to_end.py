@@ -2,19 +2,22 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline import RECORD, Settings, plan, scan
+from pipeline.progress import Silent
 from pipeline.record import FILES, STATES
 from tests.conftest import Run, files_rows, media_rows, write_tree
 from tests.truth import UNREADABLE, compare, read_truth
@@ -354,3 +357,150 @@ def test_all_tags_are_kept_on_request(synthetic: Path, tmp_path: Path) -> None:
     assert rows
     for row in rows:
         assert json.loads(row["exif_json"])["Image Make"].strip() == row["make"]
+
+
+def test_a_photo_whose_sidecar_lies_in_an_album_is_in_that_album(tmp_path: Path) -> None:
+    sidecar = {"title": "a.jpg", "photoTakenTime": {"timestamp": "1500000000"}, "url": "u"}
+    album = {"title": "Trip", "access": "protected"}
+    files: dict[str, bytes | dict[str, Any]] = {
+        "Takeout/P/Photos from 2017/a.jpg": b"\xff\xd8one",
+        "Takeout/P/Photos from 2017/a.jpg.json": sidecar,
+        "Takeout/P/Photos from 2018/a.jpg": b"\xff\xd8two",
+        "Takeout/P/Photos from 2018/a.jpg.json": sidecar | {"photoTakenTime": {"timestamp": "1530000000"}},
+        "Takeout/P/Trip/a.jpg.json": sidecar,
+        "Takeout/P/Trip/metadata.json": album,
+    }
+    scan(write_tree(tmp_path / "in", files), tmp_path / "out", Settings(mode="sequential"))
+    assert query(
+        tmp_path / "out",
+        "SELECT path, a.title FROM media JOIN media_albums USING (file_id) JOIN albums a USING (album_id)",
+    ) == [("Takeout/P/Photos from 2017/a.jpg", "Trip")]
+
+
+def test_what_lies_in_the_bin_is_never_the_original(tmp_path: Path) -> None:
+    files: dict[str, bytes | dict[str, Any]] = {
+        "Takeout/P/Bin/a.jpg": b"\xff\xd8same",
+        "Takeout/P/Bin/a.jpg.json": {"title": "a.jpg", "photoTakenTime": {"timestamp": "1"}, "trashed": True},
+        "Takeout/P/Photos from 2017/a long name.jpg": b"\xff\xd8same",
+    }
+    scan(write_tree(tmp_path / "in", files), tmp_path / "out", Settings(mode="sequential"))
+    rows = {row["name"]: row["duplicate_of"] for row in media_rows(tmp_path / "out")}
+    assert rows["a long name.jpg"] is None
+    assert rows["a.jpg"] is not None
+
+
+def test_results_inside_of_an_input_are_not_its_media(tmp_path: Path) -> None:
+    library = write_tree(tmp_path / "in", {"Takeout/P/a.jpg": b"\xff\xd8one"})
+    scan(library, tmp_path / "out", Settings(mode="sequential"))
+    (tmp_path / "out").rename(library / "Takeout/old results")
+    report = scan(library, tmp_path / "out", Settings(mode="sequential"))
+    assert report["media"] == 1
+    assert {row["reason"] for row in files_rows(tmp_path / "out") if row["state"] == "ignored"} == {
+        "results of an earlier scan"
+    }
+    assert report["listed"] == sum(file.is_file() for file in library.rglob("*"))
+
+
+def test_inputs_whose_names_are_no_text_are_read_and_such_outputs_refused(tmp_path: Path, run: Run) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    for part in ("Takeout/a.jpg", "more/Takeout/a.jpg"):
+        file = Path(odd) / part
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"\xff\xd8" + part[:2].encode())
+    done = run("scan", odd, "--mode", "sequential")
+    assert done.returncode == 3, done.stderr
+    results = tmp_path / "results/caf\\xe9"
+    assert len(media_rows(results)) == 2
+    assert json.loads((results / "run.json").read_text("utf-8"))["inputs"] == [f"{tmp_path}/caf\\xe9"]
+    done = run("scan", odd, "-o", odd + "out")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert not Path(odd + "out").exists()
+
+
+# Other programs' processes and threads
+
+
+def test_tasks_that_share_a_process_do_not_share_anything_else(
+    synthetic: Path, scanned: tuple[Path, Report], tmp_path: Path
+) -> None:
+    from distributed import Client
+
+    with Client(processes=False, n_workers=1, threads_per_worker=8, dashboard_address="127.0.0.1:0"):
+        report = scan(synthetic, tmp_path / "results", Settings(shard_files=5))
+    assert report["mode"] == "client"
+    assert media_rows(tmp_path / "results") == media_rows(scanned[0])
+
+
+def test_a_script_needs_no_main_guard_and_runs_once(tmp_path: Path) -> None:
+    library = write_tree(tmp_path / "in", {f"Takeout/P/{n}.jpg": b"\xff\xd8" + bytes([n]) for n in range(40)})
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('begins')\n"
+        "from pipeline import Settings, scan\n"
+        f"report = scan({str(library)!r}, {str(tmp_path / 'out')!r}, Settings(mode='parallel', processes=2))\n"
+        "print(report['mode'], report['media'])\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines() == ["begins", "parallel 40"], done.stderr
+
+
+def test_two_scans_in_one_process(tmp_path: Path) -> None:
+    library = write_tree(tmp_path / "in", {f"Takeout/P/{n}.jpg": b"\xff\xd8" + bytes([n]) for n in range(8)})
+    for _ in range(2):
+        scan(library, tmp_path / "out", Settings(mode="parallel", processes=1, shard_files=2))
+        assert len(media_rows(tmp_path / "out")) == 8
+
+
+class Killer(Silent):
+    """Does something to the processes of a run as soon as the first shard is done."""
+
+    def __init__(self, act: Callable[[list[psutil.Process]], None]) -> None:
+        self.act: Callable[[list[psutil.Process]], None] | None = act
+
+    def advance(self, files: int, size: int, problems: int) -> None:
+        if self.act is not None:
+            act, self.act = self.act, None
+            act([p for p in psutil.Process().children(recursive=True) if p.ppid() != os.getpid()])
+
+
+def test_a_killed_worker_costs_no_row(
+    synthetic: Path, scanned: tuple[Path, Report], tmp_path: Path, no_leftovers: None
+) -> None:
+    killer = Killer(lambda workers: workers[0].kill())
+    scan(synthetic, tmp_path / "results", Settings(mode="parallel", processes=2, shard_files=5), killer)
+    assert killer.act is None
+    assert media_rows(tmp_path / "results") == media_rows(scanned[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_one_line_and_leaves_earlier_results(tmp_path: Path, number: int) -> None:
+    files = {f"Takeout/P/{n}.jpg": b"\xff\xd8" + n.to_bytes(2, "big") for n in range(3000)}
+    library = write_tree(tmp_path / "in", files)
+    scan(write_tree(tmp_path / "old", {"Takeout/a.jpg": b"\xff\xd8"}), tmp_path / "out", Settings(mode="sequential"))
+    before = (tmp_path / "out/run.json").read_bytes()
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "scan",
+        str(library),
+        "-o",
+        str(tmp_path / "out"),
+        "--mode",
+        "parallel",
+    ]
+    with subprocess.Popen(
+        [*command, "--shard-files", "1"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("found "):  # the workers are on their way, or at work
+                os.killpg(process.pid, number)
+                break
+        lines += process.stderr.read().splitlines()
+    assert process.returncode == (130 if number == signal.SIGINT else 143), lines
+    assert lines[-1] == "takeout-index: interrupted: nothing was published, earlier results are unchanged"
+    assert not [line for line in lines if "Traceback" in line]
+    assert (tmp_path / "out/run.json").read_bytes() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +33,30 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and not error.filename:  # Arrow says what happened ("disk full"), but not where
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let signals that end a program pass without effect until the block is done: what it does is over in an instant.
+
+    Only in the main thread, as they reach no other.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not None]
+    before = {each: signal.signal(each, lambda *_: None) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def flush_to_disk(path: Path) -> None:

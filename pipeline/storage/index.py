@@ -16,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.item import stored_bytes, stored_text
-from pipeline.planning import Album, ListedFile
-from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column
+from pipeline.planning import Album, ListedFile, Membership
+from pipeline.problems import OutputError
+from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, to_time
 
 #: Rows per transaction; below some thousands SQLite spends more time on transactions than on rows.
 BATCH = 10_000
@@ -112,12 +113,14 @@ class Index:
     def __init__(self, path: Path) -> None:
         """Start a new index at `path`, which must not exist, in a folder private to the user."""
         path.touch(0o600, exist_ok=False)
+        self._path = path
         # Its last step may be another thread's than the others; never two at a time.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;")
         self._db.execute(_create_table("media", _SCALARS, '"people" TEXT', "PRIMARY KEY (file_id)"))
         self._db.execute(_create_table("files", FILE_COLUMNS))
         self._db.executescript(_TABLES)
+        self._db.execute("CREATE TEMP TABLE elsewhere (album_id INTEGER, title TEXT, taken_at TEXT)")
         self._people: dict[str, int] = {}
         self._albums: dict[str, int] = {}
         self._pending = 0
@@ -141,6 +144,13 @@ class Index:
                     stored_text(album.metadata_path),
                 ),
             )
+
+    def add_memberships(self, memberships: Iterable[Membership]) -> None:
+        """Note what belongs to an album without lying in its folder; `settle` finds the media."""
+        self._db.executemany(
+            "INSERT INTO temp.elsewhere VALUES (?, ?, ?)",
+            ((self._albums[stored_text(m.folder)], m.title, time_text(to_time(m.taken * 10**9))) for m in memberships),
+        )
 
     def add_media(self, rows: pa.Table) -> None:
         """Enter the rows of a shard (RECORD) with their people, albums and problems."""
@@ -224,6 +234,12 @@ class Index:
     def settle(self) -> dict[str, str]:
         """Settle what needs all rows. Returns file_id -> duplicate_of of every duplicate."""
         self._explain_files()
+        if self._db.execute("SELECT count(*) FROM temp.elsewhere").fetchone()[0]:
+            self._db.execute("CREATE INDEX temp.elsewhere_title ON elsewhere (title, taken_at)")
+            self._db.execute(
+                "INSERT OR IGNORE INTO media_albums SELECT m.file_id, e.album_id FROM media m JOIN temp.elsewhere e "
+                "ON e.title = m.title AND e.taken_at = m.sidecar_taken_at WHERE m.album IS NULL"
+            )
         self._db.execute("CREATE INDEX media_content_id ON media (content_id)")
         self._db.execute(_DUPLICATES)
         return dict(self._db.execute("SELECT file_id, duplicate_of FROM media WHERE duplicate_of IS NOT NULL"))
@@ -298,8 +314,10 @@ class Index:
     def __enter__(self) -> Index:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._db.close()
+        if isinstance(error, sqlite3.OperationalError):  # "database or disk is full", "disk I/O error"
+            raise OutputError(f"cannot write {self._path}: {error}") from error
 
 
 def file_rows(files: Iterable[ListedFile]) -> Iterator[dict[str, Any]]:

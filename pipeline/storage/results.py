@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.problems import RunError
+from pipeline.problems import OutputError
 from pipeline.record import FILES, PARTITION, RECORD, set_duplicates
-from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, whole_file
+from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, uninterrupted, whole_file
 from pipeline.storage.shards import read_shard
 
 #: What is published, in this order; `run.json` last, as it describes the rest.
@@ -40,10 +40,6 @@ JOURNALS = ("-wal", "-shm", "-journal")
 ROWS_PER_FILE, ROWS_IN_MEMORY = 50_000, 50_000
 #: Files of `media` that are compressed at a time.
 WRITERS = 2
-
-
-class OutputError(RunError):
-    """A results folder that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +107,10 @@ def claimed(folder: Path) -> Iterator[Results]:
         for path in (results.shards, results.scratch, results.new):
             private_folder(path)
         yield results
-        for name in os.listdir(results.work):
-            if name != "lock":
-                _remove(results.work / name)
+        with uninterrupted():
+            for name in os.listdir(results.work):
+                if name != "lock":
+                    _remove(results.work / name)
     finally:
         os.close(descriptor)
 
@@ -213,7 +210,8 @@ def publish(results: Results) -> None:
         temporary.write_text(json.dumps(inodes))
         flush_to_disk(temporary)
     flush_to_disk(results.new)
-    _put_all_in_place(results)
+    with uninterrupted():
+        _put_all_in_place(results)
 
 
 def _put_all_in_place(results: Results) -> None:

@@ -73,6 +73,5 @@ def write_shard(
 
 def read_shard(folder: str | Path, name: str) -> pa.Table:
     """The rows of a shard, as RECORD. Raises OSError or pyarrow.ArrowException if the file is missing or damaged."""
-    return pq.read_table(
-        shard_path(folder, name), use_threads=False, page_checksum_verification=True, partitioning=None
-    )
+    with pq.ParquetFile(shard_path(folder, name), page_checksum_verification=True) as file:
+        return file.read(use_threads=False)

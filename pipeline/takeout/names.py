@@ -74,9 +74,24 @@ STILLS = (".heic", ".jpg", ".jpeg", ".heif", ".png", ".dng", ".webp", ".gif", ".
 _NO_MEDIA = {
     ".html", ".htm", ".csv", ".txt", ".md", ".pdf", ".xml", ".xmp", ".ics", ".vcf", ".mbox", ".zip", ".tgz", ".gz", ".tar",
     ".rar", ".7z", ".db", ".ini", ".log", ".url", ".lnk", ".exe", ".doc", ".docx", ".xls", ".xlsx", ".mp3", ".wav", ".srt",
-    ".aae", ".thm", ".part", ".crdownload", ".sqlite",
+    ".aae", ".thm", ".part", ".crdownload", ".sqlite", ".ppt", ".pptx", ".odt", ".ods", ".odp", ".rtf", ".epub", ".eml",
+    ".json5", ".jsonl", ".yaml", ".yml", ".toml", ".js", ".css", ".py", ".sh", ".bat", ".dll", ".iso", ".dmg", ".apk",
+    ".parquet", ".tsv", ".kml", ".kmz", ".gpx", ".tcx", ".fit", ".flac", ".ogg", ".opus", ".aac", ".wma", ".vtt", ".bak",
+    ".tmp",
 }  # fmt: skip
-_SYSTEM_NAMES = {".ds_store", "thumbs.db", "desktop.ini", ".localized", ".directory", ".picasa.ini", "ehthumbs.db"}
+_SYSTEM_NAMES = {
+    ".ds_store", "thumbs.db", "desktop.ini", ".localized", ".directory", ".picasa.ini", "ehthumbs.db", "icon\r",
+}  # fmt: skip
+#: Folders that NAS systems and photo programs make.
+_SYSTEM_FOLDERS = {
+    "@eadir",
+    "#recycle",
+    "#snapshot",
+    "@synoeastream",
+    ".thumbnails",
+    ".picasaoriginals",
+    "$recycle.bin",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,7 @@ def classify_name(folder: str, name: str) -> NameClass:
     lower = name.lower()
     if lower.startswith("._"):
         return NameClass("ignored", "AppleDouble file of a Mac")
-    if lower in _SYSTEM_NAMES or lower.startswith("synofile_thumb") or "@eaDir" in folder:
+    if lower in _SYSTEM_NAMES or lower.startswith("synofile_thumb") or is_system_folder(folder):
         return NameClass("ignored", "made by a file manager or a NAS")
     if lower.endswith(".json"):
         return _JSON
@@ -109,6 +124,12 @@ def classify_name(folder: str, name: str) -> NameClass:
     if extension in _NO_MEDIA:
         return NameClass("ignored", f"{extension} files are neither photos nor videos")
     return _MEDIA
+
+
+@lru_cache(maxsize=64)
+def is_system_folder(folder: str) -> bool:
+    """A folder of a path is one that a NAS or a photo program keeps for itself."""
+    return not _SYSTEM_FOLDERS.isdisjoint(folder.lower().split("/"))
 
 
 def split_extension(name: str) -> tuple[str, str]:

@@ -120,6 +120,9 @@ RULES: tuple[Callable[[Medium], Stems], ...] = (_literal, _moved_counter, _witho
 #: Rules whose pairs stand without a look into the sidecar.
 SURE = frozenset({"supplemental", "legacy", "supplemental_counter", "legacy_counter"})
 
+#: Rules by which a medium shares the sidecar of another.
+_SHARING = frozenset({"edited", "edited_cut", "edited_no_counter", "edited_short", "creation", "live"})
+
 _MOTION = re.compile(r"\.(mp|mv)(~\d+)?", re.IGNORECASE)
 _LIVE = {".mp4", ".mov"}
 
@@ -141,6 +144,7 @@ class _Work:
         self.pairs: dict[str, Pair] = {}
         self.owner: dict[str, str] = {}  # sidecar -> its one medium
         self.contested: dict[str, list[Medium]] = {}
+        self.moving: dict[str, str] = {}  # still -> the moving half of its live photo
         self.by_stem: dict[str, list[str]] = defaultdict(list)
         for name in self.sidecars:
             gist = read.get(name)
@@ -193,6 +197,7 @@ class _Work:
                 step(medium)
         for medium in self.unpaired():
             self.pairs[medium.name] = Pair(problems=self.contest_problem(medium))
+        self.share()
         unused = tuple(name for name in self.sidecars if name not in self.owner)
         return FolderPairing(
             pairs=self.pairs,
@@ -235,8 +240,11 @@ class _Work:
             if found is not None:
                 claims[found[0]].append((medium, found[1]))
         for sidecar, claimants in claims.items():
+            owners = [claim for claim in claimants if claim[0].counted[2].lower() not in _LIVE]
             if len(claimants) == 1:
                 self.give(claimants[0][0], sidecar, claimants[0][1])
+            elif len(owners) == 1 and len({medium.parts[0] for medium, _ in claimants}) == 1:
+                self.give(owners[0][0], sidecar, owners[0][1])  # the others are its moving half
             else:
                 known = self.contested.setdefault(sidecar, [])
                 known.extend(medium for medium, _ in claimants if medium not in known)
@@ -350,10 +358,7 @@ class _Work:
         if original is None or original is medium:
             original = self.still_called(stem, medium)
         if original is not None:
-            found = self.pairs.get(original.name, Pair())
-            self.pairs[medium.name] = Pair(
-                found.sidecar, rule if found.sidecar else None, original.name, problems=problems
-            )
+            self.pairs[medium.name] = Pair(None, rule, original.name, problems=problems)  # `share` adds the sidecar
             return True
         for ending in dict.fromkeys((extension, *STILLS)):
             absent = Medium.of(stem + ending)
@@ -420,12 +425,8 @@ class _Work:
         for name in names:
             still = self.medium_called(name)
             if still is not None and still is not medium:
-                found = self.pairs.get(still.name, Pair())
-                if found.live_partner is None:
-                    self.pairs[still.name] = replace(found, live_partner=medium.name)
-                self.pairs[medium.name] = Pair(
-                    found.sidecar, "live" if found.sidecar else None, live_partner=still.name
-                )
+                self.moving.setdefault(still.name, medium.name)
+                self.pairs[medium.name] = Pair(None, "live", live_partner=still.name)  # `share` adds the sidecar
                 return
         for name in names:
             absent = Medium.of(name)
@@ -435,6 +436,28 @@ class _Work:
                     self.pairs[medium.name] = Pair(match[0], "live_orphan", problems=(note,))
                     self.owner.setdefault(match[0], medium.name)
                     return
+
+    # What derived files share
+
+    def share(self) -> None:
+        """Give edits and moving halves the sidecar of what they are derived from, however late that was found."""
+        for still, moving in self.moving.items():
+            self.pairs[still] = replace(self.pairs[still], live_partner=moving)
+        for name, pair in self.pairs.items():
+            if pair.rule in _SHARING and pair.sidecar is None:
+                sidecar = self.pairs[self.source_of(name)].sidecar
+                self.pairs[name] = replace(pair, sidecar=sidecar, rule=pair.rule if sidecar else None)
+
+    def source_of(self, name: str) -> str:
+        """What a medium is derived from, by way of others if need be."""
+        seen = {name}
+        while (pair := self.pairs[name]).sidecar is None and pair.rule in _SHARING:
+            above = pair.edited_of or pair.live_partner
+            if above is None or above in seen:
+                break
+            seen.add(above)
+            name = above
+        return name
 
     # What is left
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage.results import PUBLISHED, OutputError, Results, claimed, publish
+from pipeline.problems import OutputError
+from pipeline.storage.results import PUBLISHED, Results, claimed, publish
 
 ROOT = Path(__file__).parents[2]
 #: System calls of publishing at which it may be cut off.

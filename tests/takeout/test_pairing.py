@@ -182,3 +182,34 @@ def test_units_and_cuts_are_those_of_utf_16() -> None:
     assert units("a😀") == 3
     assert cut("ab😀", 3) == "ab"
     assert split_extension("a.b.JPG") == ("a.b", ".JPG")
+
+
+@pytest.mark.parametrize(
+    ("media", "sidecar"),
+    [
+        # the still is paired by a late rule only, and its moving half with it
+        (["IMG_1.HEIC", "IMG_1.MP4"], "IMG_1.HEIC.supp.json"),
+        (["IMG_2(1).HEIC", "IMG_2(1).MP4"], "IMG_2.HEIC(1).supplemental-metadata.json"),
+        # both halves could have the sidecar of a title without extension
+        (["Trip.jpg", "Trip.mp4"], "Trip.supplemental-metadata.json"),
+        (["Trip.MOV", "Trip.HEIC"], "Trip.json"),
+        # the original of an edit is paired later than the edit
+        (["L.jpg", "L-edited.jpg"], "L.jpg.suppl.json"),
+        (["G.jpg", "G-edited.jpg", "G-edited-edited.jpg"], "G.jpg.json"),
+    ],
+)
+def test_what_is_derived_shares_a_sidecar_however_late_that_is_found(media: list[str], sidecar: str) -> None:
+    assert {pair.sidecar for pair in pair_folder(media, [sidecar]).pairs.values()} == {sidecar}
+
+
+def test_the_unnumbered_one_of_several_album_files_names_the_album() -> None:
+    listing = Listing()
+    for name in ("metadata(1).json", "metadata.json", "a.jpg"):
+        listing.add(Entry(f"Takeout/P/Two/{name}", "1", 1))
+    listing.pair()
+    titles = {"metadata.json": "Two", "metadata(1).json": "Another"}
+    while wanted := listing.to_read():
+        listing.learn(
+            {e: read_document(json.dumps({"title": titles[e.name], "access": ""}).encode(), e) for e in wanted}
+        )
+    assert [album.title for album in listing.plan().albums] == ["Two"]
