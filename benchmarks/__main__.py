@@ -93,6 +93,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
             library, files=count, lang=lang, seed=seed, image_bytes=sizes[0], video_bytes=sizes[1], corrupt_share=0
         )
     size = {library: sum(file.stat().st_size for file in media_files([library])) for library in (a, b)}
+    os.sync()  # or the disk is still being written to while we measure
     read_all(media_files([a, b, small]))  # into the page cache
     out = folder / "out"
     parallel, sequential = ("--mode", "parallel", "--processes", 2), ("--mode", "sequential")
@@ -180,7 +181,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1200)
     parser.add_argument("--image-bytes", type=int, default=3_000_000)
     parser.add_argument("--video-bytes", type=int, default=10_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--folder", type=Path, help="where the libraries are made; default: a temporary folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args()

@@ -420,7 +420,8 @@ def make_report(
 def plan(
     inputs: AnyPath | Sequence[AnyPath], settings: Settings | None = None, watch: Watch | None = None
 ) -> dict[str, Any]:
-    """What is in a library and what a scan would take: lists and pairs, opens no media file, writes nothing.
+    """What is in a library and what a scan would take: lists and pairs, writes nothing. Of media files it opens only those
+    whose path and size two parts repeat, to compare them.
 
     Returns counts and bytes, missing part numbers, files without partner, the mode that `scan` would choose, and the
     predicted time (seconds) and memory (MB) of both modes. Raises InputError.

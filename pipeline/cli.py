@@ -99,7 +99,7 @@ def plan(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a library holds and what a scan would take; reads no photo, writes nothing.
+    """Say what a library holds and what a scan would take; writes nothing.
 
     Example: takeout-index plan ~/Takeout
     """
