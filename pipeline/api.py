@@ -151,7 +151,7 @@ def _read(
         with clock.stage("pair"):
             plan = pair_library(listing, library, io_threads(settings))
         mode = "parallel" if workers.started else choose_mode(settings, plan)
-        if mode == "parallel" and not loopback_works():
+        if mode == "parallel" and not workers.started and not loopback_works():
             watch.note("processes of this machine cannot talk to each other, as the loopback interface is down")
             mode = "sequential"
         watch.note(_found(plan, mode))
@@ -285,9 +285,14 @@ def choose_mode(settings: Settings, plan: Plan) -> str:
         return "client"
     if settings.mode != "auto":
         return settings.mode
+    return faster_mode(settings, len(plan.items), plan.size)
+
+
+def faster_mode(settings: Settings, files: int, size: int) -> str:
+    """What the cost model predicts to be faster on this machine: ``parallel`` or ``sequential``."""
     return cost.choose_mode(
-        files=len(plan.items),
-        size=plan.size,
+        files=files,
+        size=size,
         threads=io_threads(settings),
         processes=worker_processes(settings),
         cores=cores(),
@@ -336,16 +341,7 @@ def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) ->
     from pipeline.cluster import current_client, loopback_works
 
     likely = settings.mode == "parallel" or (
-        current_client() is None
-        and cost.choose_mode(
-            files=listing.media_files,
-            size=listing.media_bytes,
-            threads=io_threads(settings),
-            processes=worker_processes(settings),
-            cores=cores(),
-            free_memory=free_memory(),
-        )
-        == "parallel"
+        current_client() is None and faster_mode(settings, listing.media_files, listing.media_bytes) == "parallel"
     )
     if likely and loopback_works():
         workers.start()

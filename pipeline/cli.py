@@ -138,7 +138,7 @@ def demo(
         from pipeline.problems import UsageError
         from pipeline.synthetic import make_library
 
-        settings = _settings({"mode": mode or os.environ.get("TAKEOUT_INDEX_MODE") or "parallel"}, None)
+        settings = _settings({"mode": mode}, None, defaults={"mode": "parallel"})
         library, results = output / "library", output / "index"
         if output.exists() and not (output / "library.truth.jsonl").exists() and any(output.iterdir()):
             raise UsageError(f"{_shown(output)} holds other files; give another folder with -o")
@@ -178,10 +178,10 @@ def _lean() -> None:
     make_lean()
 
 
-def _settings(flags: dict[str, Any], config: Path | None) -> Any:
+def _settings(flags: dict[str, Any], config: Path | None, defaults: dict[str, Any] | None = None) -> Any:
     from pipeline.settings import Settings
 
-    return Settings.load(flags, config)
+    return Settings.load(flags, config, defaults=defaults)
 
 
 class _Outcome:

@@ -43,12 +43,14 @@ class Settings:
         flags: Mapping[str, Any] | None = None,
         config: Path | None = None,
         environment: Mapping[str, str] = os.environ,
+        defaults: Mapping[str, Any] | None = None,
     ) -> Settings:
-        """Settings by precedence: `flags` (None: not given), then `environment`, then the `config` file, then the defaults.
+        """Settings by precedence: `flags` (None: not given), then `environment`, then the `config` file, then the defaults,
+        of which `defaults` are those of one command.
 
         Raises SettingsError for an unknown key or a value of the wrong type, naming where it stands.
         """
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = dict(defaults or {})
         if config is not None:
             values |= _read_file(config)
         if address := environment.get("DASK_SCHEDULER_ADDRESS"):
