@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "media": {"problems"},
     "item": {"media", "problems", "takeout"},
     "settings": {"problems"},
+    "places": set(),
     "resolve": {"media", "takeout"},
     "record": {"item", "media", "problems", "resolve", "takeout"},
     "planning": {"item", "problems", "takeout"},
