@@ -6,6 +6,7 @@ GooglePhotosTakeoutHelper document them; what is not as expected becomes a Probl
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -20,19 +21,38 @@ from pipeline.problems import MediaError, Problem
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+#: A whole entity: "&" alone, or "&copy" in an address, is meant as it stands.
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What somebody wrote below a shared photo or album; `created_at` is aware and UTC."""
+
+    text: str
+    author: str | None = None
+    created_at: datetime | None = None
+    liked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What a sidecar says. Times are aware and UTC; positions in degrees, altitudes in metres; None where absent."""
+    """What a sidecar says. Times are aware and UTC; positions and spans in degrees, altitudes in metres; None where absent.
+
+    HTML entities in title and description are resolved; `json` has them as they were written.
+    """
 
     title: str | None = None
     description: str | None = None
-    taken_at: datetime | None = None
-    uploaded_at: datetime | None = None
-    latitude: float | None = None
+    taken_at: datetime | None = None  # photoTakenTime
+    uploaded_at: datetime | None = None  # creationTime
+    changed_at: datetime | None = None  # modificationTime: the last change in Google Photos
+    file_modified_at: datetime | None = None  # photoLastModifiedTime: time of the file at upload
+    latitude: float | None = None  # geoData
     longitude: float | None = None
     altitude_m: float | None = None
+    latitude_span: float | None = None
+    longitude_span: float | None = None
     exif_latitude: float | None = None
     exif_longitude: float | None = None
     exif_altitude_m: float | None = None
@@ -44,7 +64,12 @@ class Sidecar:
     url: str | None = None
     origin: str | None = None
     device_type: str | None = None
+    device_folder: str | None = None
+    composition: str | None = None  # how Google Photos made it: AUTO, MANUAL
     app_source: str | None = None
+    comments: tuple[Comment, ...] = ()
+    locked: bool = False
+    remove_reason: str | None = None  # removeResultReason; seen by takeout-rater, meaning unknown
     json: str | None = None
 
 
@@ -52,19 +77,29 @@ class Sidecar:
 class SidecarGist:
     """What kind of JSON file it is, and what pairing needs of an item: its title and seconds since 1970."""
 
-    kind: str  # item, album, other, unreadable
+    kind: str  # item, album, titled (an album, if its folder says so too), other, unreadable
     title: str | None = None
     taken: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumDocument:
-    """What an album's metadata file says; `created_at` is aware and UTC."""
+    """What an album's metadata file says; `created_at` is aware and UTC, the position in degrees.
+
+    `narrative` is what the owner wrote between the pictures, `places` the names of places entered there.
+    """
 
     title: str | None = None
     description: str | None = None
     access: str | None = None
     created_at: datetime | None = None
+    location: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    narrative: str | None = None
+    places: tuple[str, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    json: str | None = None
 
 
 def parse_sidecar(data: bytes) -> tuple[Sidecar, list[Problem]]:
@@ -76,16 +111,21 @@ def parse_sidecar(data: bytes) -> tuple[Sidecar, list[Problem]]:
     found = _Fields(value, problems)
     latitude, longitude, altitude = found.place("geoData")
     exif_latitude, exif_longitude, exif_altitude = found.place("geoDataExif")
-    origin, device_type = found.origin()
+    latitude_span, longitude_span = found.span("geoData")
+    origin = found.origin()
     app = found.block("appSource")
     sidecar = Sidecar(
-        title=found.text("title"),
-        description=found.text("description"),
+        title=found.prose("title"),
+        description=found.prose("description"),
         taken_at=found.time("photoTakenTime"),
         uploaded_at=found.time("creationTime"),
+        changed_at=found.time("modificationTime"),
+        file_modified_at=found.time("photoLastModifiedTime"),
         latitude=latitude,
         longitude=longitude,
         altitude_m=altitude,
+        latitude_span=latitude_span,
+        longitude_span=longitude_span,
         exif_latitude=exif_latitude,
         exif_longitude=exif_longitude,
         exif_altitude_m=exif_altitude,
@@ -95,9 +135,14 @@ def parse_sidecar(data: bytes) -> tuple[Sidecar, list[Problem]]:
         trashed=found.flag("trashed"),
         views=found.count("imageViews"),
         url=found.text("url"),
-        origin=origin,
-        device_type=device_type,
-        app_source=_clean(app["androidPackageName"]) if isinstance(app.get("androidPackageName"), str) else None,
+        origin=origin.key,
+        device_type=origin.device_type,
+        device_folder=origin.device_folder,
+        composition=origin.composition,
+        app_source=_inner_text(app, "androidPackageName"),
+        comments=found.comments(),
+        locked=found.flag("locked"),
+        remove_reason=found.text("removeResultReason"),
         json=text,
     )
     return sidecar, problems
@@ -105,6 +150,9 @@ def parse_sidecar(data: bytes) -> tuple[Sidecar, list[Problem]]:
 
 def gist(data: bytes, name: str) -> SidecarGist:
     """What kind of JSON file it is, by content; `name` only tells an album's file that holds next to nothing.
+
+    A file that holds only a title is ``titled`` when its name is that of no album's file in a language that is known:
+    whether it is one, only the folders of the export together can tell (`folders.album_names`).
 
     Raises MediaError if it is no JSON.
     """
@@ -122,18 +170,30 @@ def gist(data: bytes, name: str) -> SidecarGist:
         return SidecarGist("other", title)
     if title is not None and value.keys() & {"access", "date", "enrichments"}:
         return SidecarGist("album", title)
-    if value.keys() <= {"title"} and (title is not None or not value) and is_album_name(name):
-        return SidecarGist("album", title)
+    if value.keys() <= {"title", "description"} and (title is not None or not value):  # as exports since 2025 have it
+        return SidecarGist("album" if is_album_name(name) else "titled", title)
     return SidecarGist("other", title)
 
 
 def parse_album(data: bytes) -> AlbumDocument:
     """What an album's metadata file says. Raises MediaError if it is no JSON object."""
-    value, _, problems = _load(data)
+    value, text, problems = _load(data)
     inner = value.get("albumData")  # how exports of about 2017 to 2020 wrap it
     found = _Fields(inner if isinstance(inner, dict) else value, problems)
+    latitude, longitude, _ = found.place("geoData")
+    narrative, places = found.enrichments()
     return AlbumDocument(
-        found.text("title", keep_empty=True), found.text("description"), found.text("access"), found.time("date")
+        title=found.prose("title", keep_empty=True),
+        description=found.prose("description"),
+        access=found.text("access"),
+        created_at=found.time("date"),
+        location=found.text("location"),
+        latitude=latitude,
+        longitude=longitude,
+        narrative=narrative,
+        places=places,
+        comments=found.comments(),
+        json=text,
     )
 
 
@@ -202,6 +262,11 @@ def _clean(text: str) -> str:
     return text
 
 
+def _name_of(person: str) -> str:
+    """A person's name, spelt so that equal names are equal."""
+    return _clean(person if person.isascii() else unicodedata.normalize("NFC", person)).strip()
+
+
 def _seconds(value: object) -> int | None:
     """A timestamp: a string of whole seconds, or a number that is one. `int()` alone would take "1_0" and "１"."""
     if isinstance(value, str):
@@ -247,6 +312,11 @@ class _Fields:
         self.wrong(name)
         return None
 
+    def prose(self, name: str, keep_empty: bool = False) -> str | None:
+        """Text for people, in which some exports are said to have HTML entities."""
+        text = self.text(name, keep_empty)
+        return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if text and "&" in text else text
+
     def flag(self, name: str) -> bool:
         value = self.value.get(name, False)
         if isinstance(value, bool):
@@ -277,7 +347,11 @@ class _Fields:
 
     def time(self, name: str) -> datetime | None:
         """None for 0, by which Google says that there is no date (immich-go, json.go)."""
-        value = self.block(name).get("timestamp")
+        block = self.value.get(name)
+        if isinstance(block, str | int) and _seconds(block) is not None:  # without the block around it
+            value: object = block
+        else:
+            value = self.block(name).get("timestamp")
         if value is None or value == "":
             return None
         seconds = _seconds(value)
@@ -312,6 +386,17 @@ class _Fields:
         altitude = _degrees(block.get("altitude"))
         return latitude, longitude, altitude if altitude is not None and abs(altitude) < 1e6 else None
 
+    def span(self, name: str) -> tuple[float | None, float | None]:
+        """Height and width of the area that a place is; 0 says nothing."""
+        block = self.value.get(name)
+        if not isinstance(block, dict):
+            return None, None
+        height, width = _degrees(block.get("latitudeSpan")), _degrees(block.get("longitudeSpan"))
+        return (
+            height if height is not None and 0 < height <= 180 else None,
+            width if width is not None and 0 < width <= 360 else None,
+        )
+
     def people(self) -> tuple[str, ...]:
         value = self.value.get("people")
         if value is None:
@@ -324,14 +409,70 @@ class _Fields:
             isinstance(person, dict) for person in value
         ):
             self.wrong("people")
-        return tuple(dict.fromkeys(_clean(name) for name in names if isinstance(name, str) and name))
+        return tuple(dict.fromkeys(found for name in names if isinstance(name, str) and (found := _name_of(name))))
 
-    def origin(self) -> tuple[str | None, str | None]:
-        """The one key of googlePhotosOrigin, and the kind of device inside it."""
+    def comments(self) -> tuple[Comment, ...]:
+        """sharedAlbumComments: a like without words is a comment without text."""
+        value = self.value.get("sharedAlbumComments")
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            self.wrong("sharedAlbumComments")
+        found = (
+            [_Fields(each, self.problems) for each in value if isinstance(each, dict)]
+            if isinstance(value, list)
+            else []
+        )
+        return tuple(
+            Comment(
+                each.prose("text") or "", each.text("contentOwnerName"), each.time("creationTime"), each.flag("liked")
+            )
+            for each in found
+        )
+
+    def enrichments(self) -> tuple[str | None, tuple[str, ...]]:
+        """The narrative, one paragraph for each, and the places (immich-go, json.go; timelinize)."""
+        value = self.value.get("enrichments")
+        if value is None:
+            return None, ()
+        if not isinstance(value, list):
+            self.wrong("enrichments")
+            return None, ()
+        narrative, places = [], []
+        for each in value:
+            found = _Fields(each if isinstance(each, dict) else {}, self.problems)
+            if text := _Fields(found.block("narrativeEnrichment"), self.problems).prose("text"):
+                narrative.append(text)
+            where = found.block("locationEnrichment").get("location")
+            for place in where if isinstance(where, list) else ():
+                if isinstance(place, dict) and (name := _inner_text(place, "name")):
+                    places.append(name)
+        return "\n\n".join(narrative) or None, tuple(dict.fromkeys(places))
+
+    def origin(self) -> _Origin:
+        """The one key of googlePhotosOrigin, and what is inside it."""
         block = self.block("googlePhotosOrigin")
         if not block:
-            return None, None
+            return _Origin()
         key = next((known for known in _ORIGINS if known in block), next(iter(block)))
-        inner = block[key]
-        device = inner.get("deviceType") if isinstance(inner, dict) else None
-        return _clean(key), _clean(device) if isinstance(device, str) else None
+        inner = block[key] if isinstance(block[key], dict) else {}
+        folder = inner.get("deviceFolder")
+        return _Origin(
+            _clean(key),
+            _inner_text(inner, "deviceType"),
+            _inner_text(folder, "localFolderName") if isinstance(folder, dict) else None,
+            _inner_text(inner, "type") if key == "composition" else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    key: str | None = None
+    device_type: str | None = None
+    device_folder: str | None = None
+    composition: str | None = None
+
+
+def _inner_text(block: dict[str, Any], name: str) -> str | None:
+    value = block.get(name)
+    return _clean(value) if isinstance(value, str) and value else None

@@ -1,7 +1,7 @@
 """Sidecars: every field typed, everything odd a problem and not a loss."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.problems import MediaError
-from pipeline.takeout.sidecar import gist, is_album_name, parse_album, parse_sidecar
+from pipeline.takeout.sidecar import Comment, gist, is_album_name, parse_album, parse_sidecar
 
 FULL: dict[str, Any] = {
     "title": "IMG_1.jpg",
@@ -17,14 +17,28 @@ FULL: dict[str, Any] = {
     "imageViews": "12",
     "creationTime": {"timestamp": "1570000000", "formatted": "Oct 2, 2019, 7:06:40 AM UTC"},
     "photoTakenTime": {"timestamp": "1564488000", "formatted": "6 oct. 2023"},
-    "geoData": {"latitude": 52.5, "longitude": -13.25, "altitude": 34.0, "latitudeSpan": 0.0, "longitudeSpan": 0.0},
+    "geoData": {"latitude": 52.5, "longitude": -13.25, "altitude": 34.0, "latitudeSpan": 0.25, "longitudeSpan": 0.0},
     "geoDataExif": {"latitude": 1.5, "longitude": 2.5, "altitude": 0.0},
     "people": [{"name": "Anna"}, {"name": "Zoë"}, {"name": "Anna"}],
     "url": "https://photos.google.com/photo/x",
     "favorited": True,
     "archived": True,
-    "googlePhotosOrigin": {"mobileUpload": {"deviceFolder": {"localFolderName": ""}, "deviceType": "ANDROID_PHONE"}},
+    "googlePhotosOrigin": {
+        "mobileUpload": {"deviceFolder": {"localFolderName": "WhatsApp Images"}, "deviceType": "ANDROID_PHONE"}
+    },
     "appSource": {"androidPackageName": "com.whatsapp"},
+    "modificationTime": {"timestamp": "1570000001", "formatted": ""},
+    "photoLastModifiedTime": {"timestamp": "1570000002", "formatted": ""},
+    "sharedAlbumComments": [
+        {
+            "text": "Nice &amp; warm",
+            "creationTime": {"timestamp": "1570000003"},
+            "contentOwnerName": "Tom",
+            "liked": True,
+        }
+    ],
+    "locked": True,
+    "removeResultReason": "unknown",
 }
 
 
@@ -44,7 +58,12 @@ def test_every_field() -> None:
     assert sidecar.people == ("Anna", "Zoë")
     assert (sidecar.favorited, sidecar.archived, sidecar.trashed) == (True, True, False)
     assert (sidecar.origin, sidecar.device_type) == ("mobileUpload", "ANDROID_PHONE")
-    assert sidecar.app_source == "com.whatsapp"
+    assert (sidecar.app_source, sidecar.device_folder, sidecar.composition) == ("com.whatsapp", "WhatsApp Images", None)
+    assert sidecar.changed_at == sidecar.uploaded_at + timedelta(seconds=1)
+    assert sidecar.file_modified_at == sidecar.changed_at + timedelta(seconds=1)
+    assert (sidecar.latitude_span, sidecar.longitude_span) == (0.25, None)
+    assert sidecar.comments == (Comment("Nice & warm", "Tom", datetime(2019, 10, 2, 7, 6, 43, tzinfo=UTC), True),)
+    assert (sidecar.locked, sidecar.remove_reason) == (True, "unknown")
     assert json.loads(sidecar.json) == FULL
 
 
@@ -53,6 +72,16 @@ def test_every_field() -> None:
     [
         ({"title": 12345}, "title", None, ["wrong_type"]),
         ({"title": None}, "title", None, []),
+        ({"title": "Tom &amp; Jerry&#39;s.jpg"}, "title", "Tom & Jerry's.jpg", []),
+        ({"title": "AT&T &copy= &nosuch; & more.jpg"}, "title", "AT&T &copy= &nosuch; & more.jpg", []),
+        ({"description": "1 &lt; 2 &quot;x&quot;"}, "description", '1 < 2 "x"', []),
+        ({"photoTakenTime": "1564488000"}, "taken_at", datetime(2019, 7, 30, 12, tzinfo=UTC), []),
+        ({"googlePhotosOrigin": {"composition": {"type": "AUTO"}}}, "composition", "AUTO", []),
+        ({"googlePhotosOrigin": {"mobileUpload": {"deviceFolder": None}}}, "device_folder", None, []),
+        ({"sharedAlbumComments": None}, "comments", (), []),
+        ({"sharedAlbumComments": {"text": "x"}}, "comments", (), ["wrong_type"]),
+        ({"sharedAlbumComments": ["x", {"liked": True}]}, "comments", (Comment("", liked=True),), ["wrong_type"]),
+        ({"people": [{"name": " Zoe\u0308 "}, {"name": "Zo\u00eb"}]}, "people", ("Zo\u00eb",), []),
         ({"description": ""}, "description", None, []),
         ({"photoTakenTime": {"timestamp": "0"}}, "taken_at", None, []),
         ({"photoTakenTime": None}, "taken_at", None, []),
@@ -147,7 +176,8 @@ def test_any_json_gives_values_that_can_be_stored_or_a_media_error(value: Any) -
         ({"albumData": {"title": "Trip"}}, "metadata.json", "album"),
         ({"title": "Book", "date": {}, "externalOrderId": "7", "category": "PHOTO_BOOK"}, "order.json", "other"),
         ({"title": "Trip"}, "métadonnées.json", "album"),
-        ({"title": "Trip"}, "IMG_1.jpg.json", "other"),
+        ({"title": "Trip"}, "メタデータ情報.json", "titled"),
+        ({"title": "Trip", "description": "by the sea"}, "metadata.json", "album"),
         ({}, "Metadaten(1).json", "album"),
         ({"title": ["a", "list"]}, "user-generated-memory-titles.json", "other"),
         ([1, 2], "x.json", "other"),
@@ -164,6 +194,31 @@ def test_album_files_old_and_new() -> None:
         assert (album.title, album.description, album.access) == ("Trip", "d", "shared")
         assert album.created_at == datetime(2019, 7, 30, 12, tzinfo=UTC)
     assert parse_album(b"{}").title is None
+
+
+def test_what_an_album_tells() -> None:
+    place = {"name": "Lisboa", "description": "", "latitudeE7": 387000000, "longitudeE7": -91000000}
+    album = parse_album(
+        json.dumps(
+            {
+                "title": "Trip &amp; more",
+                "location": "Portugal",
+                "geoData": {"latitude": 38.7, "longitude": -9.1},
+                "enrichments": [
+                    {"narrativeEnrichment": {"text": "First day"}},
+                    {"locationEnrichment": {"location": [place, place]}},
+                    {"narrativeEnrichment": {"text": "Second day"}},
+                    {"mapEnrichment": {}},
+                    None,
+                ],
+                "sharedAlbumComments": [{"text": "Oh!"}],
+            }
+        ).encode()
+    )
+    assert (album.title, album.location, album.latitude, album.longitude) == ("Trip & more", "Portugal", 38.7, -9.1)
+    assert (album.narrative, album.places) == ("First day\n\nSecond day", ("Lisboa",))
+    assert album.comments == (Comment("Oh!"),)
+    assert parse_album(b'{"title": "x", "enrichments": {}}').narrative is None
 
 
 def test_album_names_in_decomposed_spelling() -> None:
