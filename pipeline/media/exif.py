@@ -11,6 +11,7 @@ import logging
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,9 @@ EXPOSURE_TIME, F_NUMBER, ISO, SENSITIVITY, RECOMMENDED_INDEX, ISO_SPEED = 0x829A
 ORIGINAL, DIGITIZED, OFFSET, OFFSET_ORIGINAL, OFFSET_DIGITIZED = 0x9003, 0x9004, 0x9010, 0x9011, 0x9012
 FLASH, FOCAL_LENGTH, SUBSEC_ORIGINAL, SUBSEC_DIGITIZED = 0x9209, 0x920A, 0x9291, 0x9292
 FOCAL_LENGTH_35MM, LENS_MODEL = 0xA405, 0xA434
+MAKER_NOTE = 0x927C
+#: Apple's maker note: a name, a byte order and a directory; offsets count from the note's start (exiftool, Apple.pm).
+APPLE_NOTE, APPLE_DIRECTORY, APPLE_CONTENT_IDENTIFIER = b"Apple iOS\0", 14, 0x0011
 PANASONIC_ISO = 0x0017  # Panasonic's raw files keep the ISO speed in their first directory
 
 _CAMERA = frozenset(
@@ -80,7 +84,25 @@ def read_directories(tiff: Tiff, first: Directory) -> tuple[Exif, tuple[Problem,
     camera = _below(tiff, first, EXIF_POINTER, _CAMERA, problems)
     gps = _below(tiff, first, GPS_POINTER, _GPS, problems)
     _note_bad(first, problems)
-    return _meaning(first.values, camera, gps, problems), tuple(problems)
+    found = _meaning(first.values, camera, gps, problems)
+    if found.make == "Apple":
+        found = replace(found, content_identifier=_apple_identifier(tiff, first))
+    return found, tuple(problems)
+
+
+def _apple_identifier(tiff: Tiff, first: Directory) -> str | None:
+    """What a live photo's still and video share; None for other pictures, and notes that are damaged or of another form."""
+    note = _below(tiff, first, EXIF_POINTER, frozenset({MAKER_NOTE}), []).get(MAKER_NOTE)
+    if not isinstance(note, bytes) or not note.startswith(APPLE_NOTE):
+        return None
+    order = {b"II": "<", b"MM": ">"}.get(note[APPLE_DIRECTORY - 2 : APPLE_DIRECTORY])
+    if order is None:
+        return None
+    block = Tiff(BytesSource(note), order, APPLE_DIRECTORY)
+    try:
+        return _text(block.directory(APPLE_DIRECTORY, {APPLE_CONTENT_IDENTIFIER}).values.get(APPLE_CONTENT_IDENTIFIER))
+    except MediaError:
+        return None
 
 
 def read_exif_parts(ifd0: bytes | None, exif: bytes | None, gps: bytes | None) -> tuple[Exif, tuple[Problem, ...]]:

@@ -30,6 +30,7 @@ class Exif:
     longitude: float | None = None
     altitude_m: float | None = None
     gps_at: datetime | None = None  # GPSDateStamp + GPSTimeStamp, UTC, aware
+    content_identifier: str | None = None  # Apple's, equal in a live photo's still and video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,11 @@ def _encoded(kind: int, value: Any, order: str) -> tuple[bytes, int]:
     return struct.pack(f"{order}{len(value)}{_CODES[kind]}", *value), len(value)
 
 
+def apple_note(identifier: str) -> bytes:
+    """Apple's maker note with the identifier of a live photo; offsets count from its start."""
+    return b"Apple iOS\0\0\1MM" + _directory({0x0011: (2, identifier)}, ">", 14)
+
+
 def segment(mark: int, data: bytes) -> bytes:
     """A JPEG segment."""
     return bytes((0xFF, mark)) + struct.pack(">H", len(data) + 2) + data

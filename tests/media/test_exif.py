@@ -13,7 +13,7 @@ from pipeline.media.exif import all_tags, parse_exif_time, parse_offset, read_ex
 from pipeline.media.facts import Exif, Picture
 from pipeline.media.source import BytesSource
 from pipeline.problems import MediaError
-from tests.media.blocks import Fields, tiff
+from tests.media.blocks import Fields, apple_note, tiff
 
 FULL_FIRST: Fields = {0x010F: (2, "Canon"), 0x0110: (2, "EOS 5D  "), 0x0112: (3, [6]), 0x0131: (2, "v1")}
 FULL_EXIF: Fields = {
@@ -218,6 +218,22 @@ def test_damage_never_raises_anything_else_and_never_takes_long(changes: list[tu
     with contextlib.suppress(MediaError):
         read_exif(BytesSource(bytes(block[: max(len(block) - cut % 100, 0)])))
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("make", "note", "expected"),
+    [
+        ("Apple", apple_note("0A-1B"), "0A-1B"),
+        ("Canon", apple_note("0A-1B"), None),
+        ("Apple", apple_note("0A-1B")[:20], None),
+        ("Apple", apple_note("0A-1B").replace(b"MM", b"XX"), None),
+        ("Apple", b"Apple iOS\0\0\1MM", None),
+        ("Apple", b"another note", None),
+    ],
+)
+def test_the_identifier_of_a_live_photo(make: str, note: bytes, expected: str | None) -> None:
+    found, problems = read_exif(BytesSource(tiff({0x010F: (2, make)}, {0x927C: (7, note)})))
+    assert (found.content_identifier, problems) == (expected, ())
 
 
 def test_all_tags_are_text_by_name() -> None:
