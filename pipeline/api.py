@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import cost
+from pipeline.audit import Audit, audit
 from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
 from pipeline.planning import (
     Document,
@@ -98,16 +99,16 @@ def scan(
         Index(results.new / "index.sqlite") as index,
     ):
         work, done = _read(library, settings, watch, clock, given, results, index)
-        watch.step("settling duplicates, writing Parquet and SQLite")
+        watch.step("settling duplicates, albums and places, writing Parquet and SQLite")
         with clock.stage("settle"):
-            duplicates = index.settle()
+            settled = index.settle()
             counts = index.counts()
         check_totals(counts, work.listed, work.media)
         report = make_report(_as_list(inputs), folder, library, settings, work, done, counts, clock)
         with clock.stage("write"), ThreadPoolExecutor(1) as beside:
             write_files(results, index.files())
             finishing = beside.submit(index.finish, report)  # SQLite and Parquet each leave a core to the other
-            write_media(results, work.shards, duplicates)
+            write_media(results, work.shards, settled)
             finishing.result()
         name = stored_text(folder.name)
         write_text(results, "datapackage.json", data_package(name))
@@ -129,6 +130,7 @@ class Work:
     media: int
     shards: tuple[str, ...]
     cluster_ready_s: float | None
+    audit: Audit
 
 
 def _read(
@@ -157,7 +159,8 @@ def _read(
         watch.note(_found(plan, mode))
         media, size = len(plan.items), plan.size
         with clock.stage("plan"):
-            shards, references = _write_plan(plan, settings, results, index)
+            found = audit(plan, missing_parts(part.root for part in library.parts))
+            shards, references = _write_plan(plan, found, settings, results, index)
         listed = listing.count
         del plan, listing  # all of it is on the disk now, and as large as the library
         watch.step(f"starting ({mode})")
@@ -179,12 +182,12 @@ def _read(
                 with clock.stage("index while extracting"):
                     index.add_media(read_shard(results.shards, shard.name))
                 watch.advance(shard.files, shard.bytes, shard.problems)
-        work = Work(mode, listed, media, shards, workers.ready_s)
+        work = Work(mode, listed, media, shards, workers.ready_s, found)
     return work, done
 
 
 def _write_plan(
-    plan: Plan, settings: Settings, results: Results, index: Index
+    plan: Plan, found: Audit, settings: Settings, results: Results, index: Index
 ) -> tuple[tuple[str, ...], list[ShardRef]]:
     """Write the plan down: the manifest, albums and files. Returns the shards' names, and references, dearest first."""
     from pipeline.storage.manifest import write_manifest
@@ -192,7 +195,8 @@ def _write_plan(
     shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
     references = dearest_first(write_manifest(shards, results.manifest), shards)
     index.add_albums(plan.albums)
-    index.add_memberships(plan.memberships)
+    index.add_orphans(plan.orphans)
+    index.add_folders(found.folders)
     index.add_files(plan.files)
     return tuple(shard.name for shard in shards), references
 
@@ -386,7 +390,8 @@ def make_report(
         "inputs": [stored_text(os.fspath(given)) for given in inputs],
         "output": stored_text(os.fspath(folder)),
         "parts": [stored_text(part.name) for part in library.parts],
-        "missing_parts": missing_parts(part.root for part in library.parts),
+        "missing_parts": list(work.audit.missing_parts),
+        "audit": work.audit.report(),
         "settings": asdict(settings),
         "mode": work.mode,
         "threads": io_threads(settings) if work.mode != "sequential" else 0,
@@ -433,6 +438,7 @@ def plan(
         "inputs": [stored_text(os.fspath(given)) for given in _as_list(inputs)],
         "parts": [stored_text(part.name) for part in library.parts],
         "missing_parts": missing_parts(part.root for part in library.parts),
+        "audit": audit(found, missing_parts(part.root for part in library.parts)).report(),
         "listed": len(found.files),
         "bytes": sum(file.size or 0 for file in found.files),
         "media": len(found.items),

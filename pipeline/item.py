@@ -59,6 +59,8 @@ class MediaItem:
     edited_of: str | None = None  # file_id
     live_partner: str | None = None  # file_id
     album: str | None = None  # title
+    folder_kind: str = "other"  # one of folders.KINDS
+    folder_year: int | None = None  # of a folder by year or by day
     problems: tuple[Problem, ...] = ()
 
     document: Sidecar | None = None

@@ -12,16 +12,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from pipeline.item import Entry, MediaItem
 from pipeline.problems import MediaError, Problem
+from pipeline.takeout.folders import FolderKind, album_names, folder_kind, is_named
 from pipeline.takeout.names import classify_name
 from pipeline.takeout.pairing import FolderPairing, pair_folder
-from pipeline.takeout.sidecar import SidecarGist, gist, parse_album
+from pipeline.takeout.sidecar import AlbumDocument, SidecarGist, gist, parse_album
 
 #: Raised when extraction changes what it reads from the same bytes; part of the name of every shard.
-EXTRACTION_VERSION = 1
+EXTRACTION_VERSION = 2
 
 #: What one file costs besides its bytes, as so many bytes more: about 0.3 ms against 12 GB/s.
 BYTES_PER_FILE = 3_000_000
@@ -44,24 +44,23 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """An album folder and what its metadata file says; `created_at` is UTC."""
+    """An album folder and what its metadata file says. `title` is the folder's name where no file has one."""
 
     folder: str
     title: str
-    description: str | None
-    access: str | None
-    created_at: datetime | None
-    metadata_path: str
+    metadata_path: str | None = None
+    document: AlbumDocument = field(default_factory=AlbumDocument)
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
-    """A sidecar in an album's folder whose photo lies elsewhere: it is in the album all the same (immich-go's test
-    albumWithoutImage). `taken` is seconds since 1970."""
+class Orphan:
+    """A sidecar whose photo is not in its folder. In an album, the photo may lie elsewhere and is in the album all the same
+    (immich-go's test albumWithoutImage). `taken` is seconds since 1970."""
 
     folder: str
-    title: str
-    taken: int
+    name: str
+    title: str | None
+    taken: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,8 @@ class Plan:
     items: tuple[MediaItem, ...]
     files: tuple[ListedFile, ...]
     albums: tuple[Album, ...]
-    memberships: tuple[Membership, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    folders: Mapping[str, FolderKind] = field(default_factory=dict)  # folders that hold media or JSON files
 
     @property
     def size(self) -> int:
@@ -191,16 +191,24 @@ class Listing:
         items: list[MediaItem] = []
         files = list(self.files)
         albums: list[Album] = []
-        memberships: list[Membership] = []
+        orphans: list[Orphan] = []
+        kinds: dict[str, FolderKind] = {}
+        metadata = self._album_files()
         for path in sorted(self.folders):
             folder = self.folders[path]
             assert folder.pairing is not None, "pair() comes first"
-            album = self._album(folder)
+            album = self._album(folder, metadata)
+            kind = folder_kind(path.rpartition("/")[2], album.document.title or "" if album else None)
+            if kind.kind == "day":  # what looks like an album's file is the day's
+                album = None
+            if kind.kind == "other" and not folder.media and self._holds_only_sidecars(folder):
+                album, kind = Album(path, path.rpartition("/")[2]), FolderKind("album")
+            kinds[path] = kind
             if album:
                 albums.append(album)
-                memberships.extend(self._members_elsewhere(folder))
-            files.extend(self._json_files(folder, copies))
-            for entry, item in _media_items(folder, album.title if album else None, copies):
+            orphans.extend(self._orphans(folder))
+            files.extend(self._json_files(folder, metadata, copies))
+            for entry, item in _media_items(folder, album.title if album else None, kind, copies):
                 if item is None:
                     files.append(_copy(entry, folder.media[entry.name][0]))
                 else:
@@ -209,27 +217,42 @@ class Listing:
         if len(files) != self.count:
             raise AssertionError(f"{self.count:,} files were listed, but {len(files):,} have a state")
         files.sort(key=lambda file: (file.path, file.part))
-        return Plan(tuple(items), tuple(files), tuple(albums), tuple(memberships))
+        return Plan(tuple(items), tuple(files), tuple(albums), tuple(orphans), kinds)
 
-    def _members_elsewhere(self, folder: Folder) -> Iterator[Membership]:
+    def _album_files(self) -> frozenset[Entry]:
+        """The JSON files that are those of albums, by what they hold and by what other folders hold."""
+        titled = [
+            (entry, document.gist) for entry, document in self.documents.items() if document.gist.kind == "titled"
+        ]
+        names = album_names((entry.folder, entry.name, found.title) for entry, found in titled)
+        return frozenset(
+            entry
+            for entry, document in self.documents.items()
+            if document.gist.kind == "album" or (document.gist.kind == "titled" and is_named(entry.name, names))
+        )
+
+    def _orphans(self, folder: Folder) -> Iterator[Orphan]:
         assert folder.pairing is not None
         for name in folder.pairing.unused:
             document = self.documents.get(folder.json[name][0])
             if document and document.gist.kind == "item" and name not in folder.pairing.redundant:
-                title, taken = document.gist.title, document.gist.taken
-                if title is not None and taken:
-                    yield Membership(folder.path, title, taken)
+                yield Orphan(folder.path, name, document.gist.title, document.gist.taken)
 
-    def _album(self, folder: Folder) -> Album | None:
+    def _holds_only_sidecars(self, folder: Folder) -> bool:
+        """An album of which nothing is left but the sidecars of photos that lie in other folders (PhotoMigrator, help/04)."""
+        documents = [self.documents.get(entries[0]) for entries in folder.json.values()]
+        return bool(documents) and all(document and document.gist.kind == "item" for document in documents)
+
+    def _album(self, folder: Folder, metadata: frozenset[Entry]) -> Album | None:
         for name in sorted(
             folder.json, key=lambda name: (len(name), name)
         ):  # "metadata.json" before "metadata(1).json"
-            document = self.documents.get(folder.json[name][0])
-            if document and document.album:
-                return document.album
+            entry = folder.json[name][0]
+            if entry in metadata:
+                return self.documents[entry].album
         return None
 
-    def _json_files(self, folder: Folder, copies: frozenset[Entry]) -> Iterator[ListedFile]:
+    def _json_files(self, folder: Folder, metadata: frozenset[Entry], copies: frozenset[Entry]) -> Iterator[ListedFile]:
         pairing = folder.pairing
         assert pairing is not None
         used: dict[str, str] = {}
@@ -244,7 +267,7 @@ class Listing:
                 raise AssertionError(f"{entries[0].path!r} is neither paired nor read")
             elif document.error is not None:
                 state, reason = "unreadable", document.error
-            elif document.gist.kind == "album":
+            elif entries[0] in metadata:
                 state, reason = "album_metadata", None
             elif document.gist.kind == "item":
                 state = "unmatched_sidecar"
@@ -266,7 +289,7 @@ def _copy(later: Entry, first: Entry) -> ListedFile:
 
 
 def _media_items(
-    folder: Folder, album: str | None, copies: frozenset[Entry]
+    folder: Folder, album: str | None, kind: FolderKind, copies: frozenset[Entry]
 ) -> Iterator[tuple[Entry, MediaItem | None]]:
     """Every media entry of a folder with its item, or None for a copy."""
     assert folder.pairing is not None
@@ -277,7 +300,13 @@ def _media_items(
             if entry in copies:
                 yield entry, None
                 continue
-            item = MediaItem(media=entry, file_id=file_id(entry.path, number), album=album)
+            item = MediaItem(
+                media=entry,
+                file_id=file_id(entry.path, number),
+                album=album,
+                folder_kind=kind.kind,
+                folder_year=kind.year,
+            )
             if number:
                 message = f"part {entries[0].part} holds another file of this path"
                 item = replace(item, problems=(Problem("pair", "same_path", message),))
@@ -310,10 +339,10 @@ def read_document(data: bytes, entry: Entry) -> Document:
     try:
         found = gist(data, entry.name)
         album = None
-        if found.kind == "album":
+        if found.kind in ("album", "titled"):
             read = parse_album(data)
             title = read.title if read.title is not None else entry.folder.rpartition("/")[2]
-            album = Album(entry.folder, title, read.description, read.access, read.created_at, entry.path)
+            album = Album(entry.folder, title, entry.path, read)
     except MediaError as error:
         return unreadable_document(error.message)
     return Document(found, album)
@@ -356,6 +385,8 @@ def shard_name(items: Iterable[MediaItem], all_tags: bool = False) -> str:
                     item.edited_of,
                     item.live_partner,
                     item.album,
+                    item.folder_kind,
+                    item.folder_year,
                     item.problems,
                 )
             ).encode("utf-8", "surrogateescape")

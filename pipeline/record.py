@@ -6,7 +6,7 @@ The only place where column names are written. Parquet is written with RECORD, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,16 +18,17 @@ from pipeline.item import MediaItem, stored_bytes, stored_text
 from pipeline.media.facts import Clip, Exif, Picture
 from pipeline.media.sniff import mime_mismatch
 from pipeline.problems import Problem
-from pipeline.resolve import resolve
+from pipeline.resolve import Known, resolve
 from pipeline.takeout.names import split_extension
-from pipeline.takeout.sidecar import Sidecar
+from pipeline.takeout.sidecar import Comment, Sidecar
 
 #: Schema version of the results (`PRAGMA user_version`); raised when a column's name, type or meaning changes.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 UTC_TIME = pa.timestamp("us", tz="UTC")
 WALL_CLOCK = pa.timestamp("us")
 PROBLEM = pa.struct([("stage", pa.string()), ("kind", pa.string()), ("message", pa.string())])
+COMMENT = pa.struct([("text", pa.string()), ("author", pa.string()), ("created_at", UTC_TIME), ("liked", pa.bool_())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("path_bytes", pa.binary(), "The exact bytes of the path, where they are not UTF-8"),
     Column("part", TEXT, "The part (folder or archive) of the export that holds the file", facet=True),
     Column("folder", TEXT, "Path without the name", facet=True),
+    Column(
+        "folder_kind", TEXT, "year, day, album, untitled (an album), special (bin, archive, …) or other", facet=True
+    ),
     Column("name", TEXT, "File name"),
     Column("extension", TEXT, "Extension of the name, lower case, no dot", facet=True),
     Column("size", INT, "Size of the file", "bytes"),
@@ -103,9 +107,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("description", TEXT, "Caption"),
     Column("sidecar_taken_at", UTC_TIME, "photoTakenTime of the sidecar"),
     Column("uploaded_at", UTC_TIME, "creationTime of the sidecar: when the item was uploaded"),
+    Column("sidecar_changed_at", UTC_TIME, "modificationTime of the sidecar: last change in Google Photos"),
+    Column("sidecar_file_modified_at", UTC_TIME, "photoLastModifiedTime of the sidecar: time of the file at upload"),
     Column("sidecar_latitude", REAL, "Latitude of geoData", "degrees"),
     Column("sidecar_longitude", REAL, "Longitude of geoData", "degrees"),
     Column("sidecar_altitude_m", REAL, "Altitude of geoData", "metres"),
+    Column("sidecar_latitude_span", REAL, "Height of the place of geoData", "degrees"),
+    Column("sidecar_longitude_span", REAL, "Width of the place of geoData", "degrees"),
     Column("sidecar_exif_latitude", REAL, "Latitude of geoDataExif", "degrees"),
     Column("sidecar_exif_longitude", REAL, "Longitude of geoDataExif", "degrees"),
     Column("sidecar_exif_altitude_m", REAL, "Altitude of geoDataExif", "metres"),
@@ -113,24 +121,36 @@ COLUMNS: tuple[Column, ...] = (
     Column("favorited", BOOL, "Marked as a favourite", facet=True),
     Column("archived", BOOL, "In the archive", facet=True),
     Column("trashed", BOOL, "In the bin", facet=True),
+    Column("locked", BOOL, "In the locked folder, where the sidecar says so", facet=True),
     Column("views", INT, "Number of views"),
     Column("url", TEXT, "Address of the item in Google Photos"),
     Column("origin", TEXT, "How the item came to Google Photos, e.g. mobileUpload", facet=True),
     Column("device_type", TEXT, "Kind of device that uploaded it, e.g. ANDROID_PHONE", facet=True),
+    Column("device_folder", TEXT, "Folder of the device from which it was uploaded", facet=True),
+    Column("composition", TEXT, "How Google Photos made it, e.g. AUTO", facet=True),
     Column("app_source", TEXT, "Android package that made the item", facet=True),
+    Column("comments", pa.list_(COMMENT), "Comments and likes in shared albums"),
+    Column("remove_reason", TEXT, "removeResultReason of the sidecar"),
+    # the name's date
+    Column("name_taken_at", UTC_TIME, "Instant in the file's name, of apps that write UTC or Unix time"),
+    Column("name_taken_local", WALL_CLOCK, "Wall clock time in the file's name; midnight where it has a day only"),
     # resolved
     Column("taken_at", UTC_TIME, "When it was taken, as an instant", indexed=True),
     Column("taken_local", WALL_CLOCK, "When it was taken, by the clock on the wall there"),
     Column("utc_offset_min", INT, "UTC offset of the wall clock", "minutes"),
     Column("time_zone", TEXT, "IANA time zone of the place", facet=True),
-    Column("taken_at_rule", TEXT, "Where taken_at comes from", facet=True),
+    Column("taken_at_rule", TEXT, "Where taken_at and taken_local come from; docs/dates.md explains each", facet=True),
+    Column("taken_precision", TEXT, "How exact that is: second, minute, day or year", facet=True),
     Column("taken_year", pa.int32(), "Year of taken_local, else of taken_at, else 0", facet=True),
     Column("latitude", REAL, "Where it was taken", "degrees"),
     Column("longitude", REAL, "Where it was taken", "degrees"),
     Column("altitude_m", REAL, "Where it was taken", "metres"),
     Column("location_rule", TEXT, "Where the position comes from", facet=True),
+    Column("country_code", TEXT, "ISO 3166-1 code of the country of the position", facet=True),
+    Column("place", TEXT, "Town of the position, by GeoNames", facet=True),
     # relations
     Column("album", TEXT, "Title of the album in whose folder the file lies", facet=True),
+    Column("albums", pa.list_(TEXT), "Titles of all albums that it is in: by its folder, a copy, or a sidecar there"),
     Column("edited_of", TEXT, "file_id of the original of which this is an edit"),
     Column("live_partner", TEXT, "file_id of the other half of a live or motion photo"),
     Column("duplicate_of", TEXT, "file_id of the file of equal content that counts as the original", facet=True),
@@ -173,6 +193,8 @@ PARTITION = "taken_year"
 STATES = ("media", "sidecar", "album_metadata", "other_metadata", "unmatched_sidecar", "ignored", "unreadable")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Stages whose problems say nothing against the bytes of the medium.
+_BESIDE = ("pair", "sidecar", "date")
 _NO_EXIF, _NO_CLIP, _NO_PICTURE, _NO_SIDECAR = Exif(), Clip(), Picture(), Sidecar()
 
 
@@ -186,11 +208,11 @@ def to_time(nanoseconds: int | None) -> datetime | None:
         return None
 
 
-def status(item: MediaItem) -> str:
+def status(item: MediaItem, problems: Sequence[Problem]) -> str:
     """``failed`` if the bytes could not be read or mean nothing to us, ``partial`` if anything was amiss, else ``ok``."""
-    if item.content is None or (item.kind == "other" and any(p.stage != "sidecar" for p in item.problems)):
+    if item.content is None or (item.kind == "other" and any(p.stage not in _BESIDE for p in problems)):
         return "failed"
-    return "partial" if item.problems else "ok"
+    return "partial" if problems else "ok"
 
 
 def to_record(item: MediaItem) -> dict[str, Any]:
@@ -199,7 +221,17 @@ def to_record(item: MediaItem) -> dict[str, Any]:
     sidecar = item.document or _NO_SIDECAR
     picture, clip = item.picture or _NO_PICTURE, item.clip or _NO_CLIP
     exif = picture.exif or _NO_EXIF
-    resolved = resolve(sidecar=item.document, exif=picture.exif, clip=item.clip)
+    modified_at = to_time(media.modified_ns)
+    known = Known(
+        sidecar=sidecar,
+        exif=exif,
+        clip=clip,
+        name=media.name,
+        folder_year=item.folder_year,
+        modified_at=modified_at,
+    )
+    resolved = resolve(known)
+    problems = [*item.problems, *resolved.problems]
     extension = split_extension(media.name)[1].lower().removeprefix(".")
     crc32 = f"{content.crc32:08x}" if content else None
     size = content.size if content else media.size
@@ -209,10 +241,11 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "path_bytes": stored_bytes(media.path),
         "part": stored_text(media.part),
         "folder": stored_text(media.folder),
+        "folder_kind": item.folder_kind,
         "name": stored_text(media.name),
         "extension": stored_text(extension),
         "size": size,
-        "modified_at": to_time(media.modified_ns),
+        "modified_at": modified_at,
         "crc32": crc32,
         "crc32_source": content.source if content else None,
         "content_id": f"{crc32}-{size}" if content else None,
@@ -230,7 +263,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "video_latitude": clip.latitude,
         "video_longitude": clip.longitude,
         "video_altitude_m": clip.altitude_m,
-        "content_identifier": clip.content_identifier,
+        "content_identifier": exif.content_identifier or clip.content_identifier,
         "make": exif.make or clip.make,
         "model": exif.model or clip.model,
         "lens_model": exif.lens_model,
@@ -254,9 +287,13 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "description": sidecar.description,
         "sidecar_taken_at": sidecar.taken_at,
         "uploaded_at": sidecar.uploaded_at,
+        "sidecar_changed_at": sidecar.changed_at,
+        "sidecar_file_modified_at": sidecar.file_modified_at,
         "sidecar_latitude": sidecar.latitude,
         "sidecar_longitude": sidecar.longitude,
         "sidecar_altitude_m": sidecar.altitude_m,
+        "sidecar_latitude_span": sidecar.latitude_span,
+        "sidecar_longitude_span": sidecar.longitude_span,
         "sidecar_exif_latitude": sidecar.exif_latitude,
         "sidecar_exif_longitude": sidecar.exif_longitude,
         "sidecar_exif_altitude_m": sidecar.exif_altitude_m,
@@ -264,29 +301,49 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "favorited": sidecar.favorited if item.document else None,
         "archived": sidecar.archived if item.document else None,
         "trashed": sidecar.trashed if item.document else None,
+        "locked": sidecar.locked if item.document else None,
         "views": sidecar.views,
         "url": sidecar.url,
         "origin": sidecar.origin,
         "device_type": sidecar.device_type,
+        "device_folder": sidecar.device_folder,
+        "composition": sidecar.composition,
         "app_source": sidecar.app_source,
+        "comments": [_comment(comment) for comment in sidecar.comments],
+        "remove_reason": sidecar.remove_reason,
+        "name_taken_at": known.stamp.at if known.stamp else None,
+        "name_taken_local": known.stamp.local if known.stamp else None,
         "taken_at": resolved.taken_at,
         "taken_local": resolved.taken_local,
         "utc_offset_min": resolved.utc_offset_min,
         "time_zone": resolved.time_zone,
         "taken_at_rule": resolved.taken_at_rule,
+        "taken_precision": resolved.taken_precision,
         "taken_year": resolved.taken_year,
         "latitude": resolved.latitude,
         "longitude": resolved.longitude,
         "altitude_m": resolved.altitude_m,
         "location_rule": resolved.location_rule,
+        "country_code": None,
+        "place": None,
         "album": item.album,
+        "albums": [],
         "edited_of": item.edited_of,
         "live_partner": item.live_partner,
         "duplicate_of": None,
         "sidecar_json": sidecar.json,
         "exif_json": orjson.dumps(item.tags).decode() if item.tags is not None else None,
-        "status": status(item),
-        "problems": [_problem(problem) for problem in dict.fromkeys(item.problems)],
+        "status": status(item, problems),
+        "problems": [_problem(problem) for problem in dict.fromkeys(problems)],
+    }
+
+
+def _comment(comment: Comment) -> dict[str, Any]:
+    return {
+        "text": comment.text,
+        "author": comment.author,
+        "created_at": comment.created_at,
+        "liked": comment.liked,
     }
 
 
@@ -294,10 +351,35 @@ def _problem(problem: Problem) -> dict[str, str]:
     return {"stage": problem.stage, "kind": problem.kind, "message": stored_text(problem.message)}
 
 
-def set_duplicates(rows: pa.Table, duplicates: Mapping[str, str]) -> pa.Table:
-    """The rows with `duplicate_of` filled in from `duplicates` (file_id -> file_id)."""
-    if not duplicates:
-        return rows
-    column = rows.schema.get_field_index("duplicate_of")
-    values = [duplicates.get(file_id) for file_id in rows.column("file_id").to_pylist()]
-    return rows.set_column(column, rows.schema.field(column), pa.array(values, TEXT))
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What can only be said once all rows are there, by `file_id`; places by latitude and longitude."""
+
+    duplicate_of: Mapping[str, str]
+    live_partner: Mapping[str, str | None]  # where it differs from what names alone gave
+    albums: Mapping[str, Sequence[str]]
+    places: Mapping[tuple[float, float], tuple[str | None, str | None]]  # country code, name
+
+
+def with_settled(rows: pa.Table, settled: Settled) -> pa.Table:
+    """The rows with their relations and places filled in."""
+    identities = rows.column("file_id").to_pylist()
+
+    def put(name: str, values: list[Any]) -> None:
+        nonlocal rows
+        column = rows.schema.get_field_index(name)
+        rows = rows.set_column(column, rows.schema.field(column), pa.array(values, rows.schema.field(column).type))
+
+    if settled.duplicate_of:
+        put("duplicate_of", [settled.duplicate_of.get(each) for each in identities])
+    if settled.live_partner:
+        named = rows.column("live_partner").to_pylist()
+        put("live_partner", [settled.live_partner.get(e, n) for e, n in zip(identities, named, strict=True)])
+    if settled.albums:
+        put("albums", [settled.albums.get(each, ()) for each in identities])
+    if settled.places:
+        positions = zip(rows.column("latitude").to_pylist(), rows.column("longitude").to_pylist(), strict=True)
+        found = [settled.places.get(position, (None, None)) for position in positions]
+        put("country_code", [country for country, _ in found])
+        put("place", [place for _, place in found])
+    return rows

@@ -1,30 +1,45 @@
-"""When and where a photo was taken: one answer out of what sidecar, EXIF and video say, and where the answer comes from.
+"""When and where a photo was taken: one answer out of all that is known, and where the answer comes from.
 
-Order of precedence, surest first:
-
-    taken_at    sidecar (photoTakenTime) > exif_offset (EXIF time with its UTC offset) > gps (EXIF GPS time)
-                > exif_zone (EXIF time in the zone of the place) > video (creation time of the video)
-    location    sidecar (geoData, which has the user's corrections) > sidecar_exif (geoDataExif) > exif > video
-
-`taken_local` is the wall clock: EXIF's own, unless it disagrees with `taken_at` by more than a day; else `taken_at` in the
-offset that EXIF or the video states, else in the zone of the place. Pure, but for the map of time zones, which is loaded
-when it is first asked for.
+Everything that speaks of the date makes a candidate; `date_candidates` returns them surest first and `resolve` takes the first
+that can be relied on. docs/dates.md has the table of precedence and an example of every rule. What is known of one moment and
+is more than a day apart becomes a problem. Pure, but for the map of time zones, which is loaded when it is first asked for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.media.facts import Clip, Exif
+from pipeline.problems import Problem
 from pipeline.takeout.sidecar import Sidecar
+from pipeline.takeout.stamps import Stamp, stamp_in
 
-#: Beyond this a wall clock and an instant do not speak of the same moment: no offset is larger.
+#: Two of the candidates that are further apart than this contradict each other.
+CONFLICT = timedelta(days=1)
+#: A wall clock is at most so far ahead of UTC, and behind it; no zone on Earth is further.
+EAST, WEST = timedelta(hours=14), timedelta(hours=12)
+#: Beyond this a wall clock and an instant do not speak of the same moment.
 A_DAY = timedelta(hours=26)
 #: UTC offsets are multiples of this.
 QUARTER = timedelta(minutes=15)
+#: How long a date may be meant to last, by its precision.
+SPANS = {
+    "second": timedelta(0),
+    "minute": timedelta(minutes=1),
+    "day": timedelta(days=1),
+    "year": timedelta(days=366),
+}
+
+#: Makers whose cameras know no time zone and so write their wall clock where others have UTC (memories #1256). Apple: "this
+#: value does not specify a time zone; common practice is to use local time", UTC is "strongly recommended" (QuickTime File
+#: Format, Calendar date and time values); phones follow that. Others are believed until a name in local time disagrees.
+LOCAL_CLOCK_MAKERS = ("gopro",)
+
+_NO_SIDECAR, _NO_EXIF, _NO_CLIP = Sidecar(), Exif(), Clip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,103 +51,301 @@ class Resolved:
     utc_offset_min: int | None = None
     time_zone: str | None = None
     taken_at_rule: str | None = None
+    taken_precision: str | None = None  # one of SPANS
     taken_year: int = 0
     latitude: float | None = None
     longitude: float | None = None
     altitude_m: float | None = None
     location_rule: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
-def resolve(*, sidecar: Sidecar | None, exif: Exif | None, clip: Clip | None) -> Resolved:
+@dataclass(frozen=True, slots=True)
+class DateCandidate:
+    """A date that something states: an instant (aware, UTC), a wall clock (naive), or both.
+
+    One that is not `usable` is only compared and explained, never taken; `note` says why.
+    """
+
+    rule: str
+    at: datetime | None = None
+    local: datetime | None = None
+    precision: str = "second"
+    usable: bool = True
+    note: str | None = None
+
+    def span(self) -> tuple[datetime, datetime]:
+        """The earliest and the latest instant that can be meant."""
+        if self.at is not None:
+            return self.at, _later(self.at, SPANS[self.precision])
+        assert self.local is not None
+        local = self.local.replace(tzinfo=UTC)
+        return _later(local, -EAST), _later(local, SPANS[self.precision] + WEST)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCandidate:
+    """A position that something states, in degrees and metres."""
+
+    rule: str
+    latitude: float
+    longitude: float
+    altitude_m: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """All that is known of a file's date and place. `name` is the file's; `folder_year` that of a folder by year or day."""
+
+    sidecar: Sidecar = _NO_SIDECAR
+    exif: Exif = _NO_EXIF
+    clip: Clip = _NO_CLIP
+    name: str = ""
+    folder_year: int | None = None
+    modified_at: datetime | None = None  # aware, UTC
+
+    @cached_property
+    def place(self) -> PlaceCandidate | None:
+        """The surest position."""
+        return next(place_candidates(self), None)
+
+    @cached_property
+    def zone(self) -> str | None:
+        """The IANA time zone of the place."""
+        return zone_of(self.place.latitude, self.place.longitude) if self.place else None
+
+    @cached_property
+    def stamp(self) -> Stamp | None:
+        """The date in the file's name."""
+        return stamp_in(self.name)
+
+    @cached_property
+    def clip_clock(self) -> datetime | None:
+        """The video's creation time, where it is a wall clock instead of UTC."""
+        clip = self.clip
+        if clip.created_at is None or clip.created_local is not None:
+            return None
+        clock = clip.created_at.replace(tzinfo=None)
+        if clip.make is not None and clip.make.lower().startswith(LOCAL_CLOCK_MAKERS):
+            return clock
+        # The wall clock in the name of a file that was made where clocks do not show UTC.
+        if self.stamp is not None and self.stamp.local is not None and self.stamp.precision == "second" and self.zone:
+            recorded = timedelta(seconds=(clip.duration_s or 0) + 60)  # some write the beginning, some the end
+            if -QUARTER / 15 <= clock - self.stamp.local <= recorded and _zone_offset(self.zone, clock):
+                return clock
+        return None
+
+
+def resolve(known: Known) -> Resolved:
     """One date and one place from whatever is known."""
-    sidecar, exif, clip = sidecar or Sidecar(), exif or Exif(), clip or Clip()
-    latitude, longitude, altitude, location_rule = _place(sidecar, exif, clip)
-    zone = zone_of(latitude, longitude) if latitude is not None and longitude is not None else None
-    taken_at, rule = _instant(sidecar, exif, clip, zone)
-    local, offset = _wall_clock(taken_at, exif, clip, zone)
-    year = local.year if local else taken_at.year if taken_at else 0
-    return Resolved(
-        taken_at=taken_at,
+    candidates = date_candidates(known)
+    chosen = next((candidate for candidate in candidates if candidate.usable), None)
+    place, zone = known.place, known.zone
+    found = Resolved(
+        time_zone=zone,
+        latitude=place.latitude if place else None,
+        longitude=place.longitude if place else None,
+        altitude_m=place.altitude_m if place else None,
+        location_rule=place.rule if place else None,
+    )
+    if chosen is None:
+        return found
+    local, offset = _wall_clock(known, chosen)
+    moment = local or chosen.at
+    assert moment is not None
+    return replace(
+        found,
+        taken_at=chosen.at,
         taken_local=local,
         utc_offset_min=offset,
-        time_zone=zone,
-        taken_at_rule=rule,
-        taken_year=year,
-        latitude=latitude,
-        longitude=longitude,
-        altitude_m=altitude,
-        location_rule=location_rule,
+        taken_at_rule=chosen.rule,
+        taken_precision=chosen.precision,
+        taken_year=moment.year,
+        problems=tuple(_conflicts(chosen, candidates)),
     )
 
 
-def _place(sidecar: Sidecar, exif: Exif, clip: Clip) -> tuple[float | None, float | None, float | None, str | None]:
-    for latitude, longitude, altitude, rule in (
-        (sidecar.latitude, sidecar.longitude, sidecar.altitude_m, "sidecar"),
-        (sidecar.exif_latitude, sidecar.exif_longitude, sidecar.exif_altitude_m, "sidecar_exif"),
-        (exif.latitude, exif.longitude, exif.altitude_m, "exif"),
-        (clip.latitude, clip.longitude, clip.altitude_m, "video"),
+def place_candidates(known: Known) -> Iterator[PlaceCandidate]:
+    """Every position, surest first: geoData has the user's corrections, geoDataExif is what Google read from the file."""
+    sidecar, exif, clip = known.sidecar, known.exif, known.clip
+    for rule, latitude, longitude, altitude in (
+        ("sidecar", sidecar.latitude, sidecar.longitude, sidecar.altitude_m),
+        ("sidecar_exif", sidecar.exif_latitude, sidecar.exif_longitude, sidecar.exif_altitude_m),
+        ("exif", exif.latitude, exif.longitude, exif.altitude_m),
+        ("video", clip.latitude, clip.longitude, clip.altitude_m),
     ):
         if latitude is not None and longitude is not None:
-            return latitude, longitude, altitude, rule
-    return None, None, None, None
+            yield PlaceCandidate(rule, latitude, longitude, altitude)
 
 
-def _instant(sidecar: Sidecar, exif: Exif, clip: Clip, zone: str | None) -> tuple[datetime | None, str | None]:
-    if sidecar.taken_at is not None:
-        return sidecar.taken_at, "sidecar"
-    if exif.taken_local is not None:
-        if exif.utc_offset_min is not None:
-            return _shifted(exif.taken_local, -exif.utc_offset_min), "exif_offset"
-        if exif.gps_at is not None and _offset_between(exif.taken_local, exif.gps_at) is not None:
-            return exif.gps_at, "gps"
-        if zone is not None and (offset := _zone_offset(zone, exif.taken_local)) is not None:
-            return _shifted(exif.taken_local, -offset), "exif_zone"
-    elif exif.gps_at is not None:
-        return exif.gps_at, "gps"
-    if clip.created_at is not None:
-        return clip.created_at, "video"
+def date_candidates(known: Known) -> list[DateCandidate]:
+    """Every date that anything states, in the order of precedence (docs/dates.md)."""
+    return [
+        *_sidecar_and_offset(known),
+        *_exif(known),
+        *_video(known),
+        *_modified(known),
+        *_name(known),
+        *_year_folder(known),
+    ]
+
+
+def _sidecar_and_offset(known: Known) -> Iterator[DateCandidate]:
+    """The sidecar's time, and EXIF's with its offset: before the sidecar's, if that is nothing but EXIF's clock read as UTC."""
+    exif, taken = known.exif, known.sidecar.taken_at
+    sidecar = DateCandidate("sidecar", at=taken) if taken is not None else None
+    stated = None
+    if exif.taken_local is not None and exif.utc_offset_min is not None:
+        stated = DateCandidate(
+            "exif_offset", _later(exif.taken_local.replace(tzinfo=UTC), -_minutes(exif.utc_offset_min))
+        )
+        stated = replace(stated, local=exif.taken_local)
+        if sidecar and exif.utc_offset_min and exif.taken_local.replace(microsecond=0, tzinfo=UTC) == taken:
+            yield stated
+            yield replace(sidecar, usable=False, note="is EXIF's wall clock read as UTC")
+            return
+    if sidecar:
+        yield sidecar
+    if stated:
+        yield stated
+
+
+def _exif(known: Known) -> Iterator[DateCandidate]:
+    exif = known.exif
+    local, gps_at = exif.taken_local, exif.gps_at
+    fits = gps_at is not None and (local is None or _offset_between(local, gps_at) is not None)
+    if fits:
+        yield DateCandidate("gps", gps_at, local)
+    if local is not None and exif.utc_offset_min is None:
+        offset = _zone_offset(known.zone, local) if known.zone else None
+        if offset is not None:
+            yield DateCandidate("exif_zone", _later(local.replace(tzinfo=UTC), -_minutes(offset)), local)
+        else:
+            yield DateCandidate("exif_local", None, local)
+    if gps_at is not None and not fits:
+        yield DateCandidate("gps", gps_at, usable=False, note="no UTC offset explains its distance from EXIF's clock")
+
+
+def _video(known: Known) -> Iterator[DateCandidate]:
+    clip = known.clip
     if clip.created_local is not None and clip.utc_offset_min is not None:
-        return _shifted(clip.created_local, -clip.utc_offset_min), "video"
-    return None, None
+        at = _later(clip.created_local.replace(tzinfo=UTC), -_minutes(clip.utc_offset_min))
+        yield DateCandidate("video_offset", at, clip.created_local)
+        return  # beside this, the creation time is that of the file, a copy's or an edit's
+    if (clock := known.clip_clock) is not None:
+        offset = _zone_offset(known.zone, clock) if known.zone else None
+        if offset is not None:
+            yield DateCandidate("video_zone", _later(clock.replace(tzinfo=UTC), -_minutes(offset)), clock)
+        else:
+            yield DateCandidate("video_local", None, clock)
+    elif clip.created_at is not None:
+        yield DateCandidate("video", clip.created_at, clip.created_local)
+    elif clip.created_local is not None:
+        yield DateCandidate("video_local", None, clip.created_local)
 
 
-def _wall_clock(
-    taken_at: datetime | None, exif: Exif, clip: Clip, zone: str | None
-) -> tuple[datetime | None, int | None]:
-    """The wall clock, and its UTC offset in minutes."""
-    for local, offset in ((exif.taken_local, exif.utc_offset_min), (clip.created_local, clip.utc_offset_min)):
-        if local is None:
+def _modified(known: Known) -> Iterator[DateCandidate]:
+    """The file's modification time: mostly that of the export, so taken only where something else says the day or the year."""
+    at = known.modified_at
+    if at is None:
+        return
+    stamp, year = known.stamp, known.folder_year
+    if stamp is not None and stamp.local is not None and stamp.precision == "day":
+        day = DateCandidate("name", local=stamp.local, precision="day")
+        if day.span()[0] <= at <= day.span()[1]:
+            yield DateCandidate("modified", at)
+            return
+    elif stamp is None and year is not None and at.year == year:
+        yield DateCandidate("modified", at, precision="year")
+        return
+    yield DateCandidate("modified", at, usable=False, note="nothing else speaks for it: mostly that of the export")
+
+
+def _name(known: Known) -> Iterator[DateCandidate]:
+    stamp = known.stamp
+    if stamp is None:
+        return
+    at, local = stamp.at, stamp.local
+    if at is None and local is not None and known.zone and stamp.precision != "day":
+        offset = _zone_offset(known.zone, local)
+        at = _later(local.replace(tzinfo=UTC), -_minutes(offset)) if offset is not None else None
+    yield DateCandidate("name", at, local, stamp.precision, note=stamp.pattern)
+
+
+def _year_folder(known: Known) -> Iterator[DateCandidate]:
+    if known.folder_year is not None:
+        yield DateCandidate("year_folder", None, datetime(known.folder_year, 1, 1), "year")
+
+
+def _conflicts(chosen: DateCandidate, candidates: list[DateCandidate]) -> Iterator[Problem]:
+    """A problem for every candidate that is more than a day from the chosen one; modification times are expected to be."""
+    first, last = chosen.span()
+    for other in candidates:
+        if other is chosen or other.rule == "modified":
             continue
-        if taken_at is None:
-            return local, offset
-        if abs(local.replace(tzinfo=UTC) - taken_at) <= A_DAY:
-            stated = offset is not None and abs(_shifted(local, -offset) - taken_at) <= QUARTER
-            return local, offset if stated else _offset_between(local, taken_at)
-    if taken_at is None:
-        return None, None
+        earliest, latest = other.span()
+        if earliest - last > CONFLICT or first - latest > CONFLICT:
+            yield Problem(
+                "date", "conflict", f"{other.rule} says {_said(other)}; {chosen.rule}, {_said(chosen)}, was taken"
+            )
+
+
+def _said(candidate: DateCandidate) -> str:
+    moment = candidate.at or candidate.local
+    assert moment is not None
+    if candidate.precision == "year":
+        return f"{moment.year:04d}"
+    if candidate.precision == "day":
+        return moment.date().isoformat()
+    return moment.replace(microsecond=0, tzinfo=None).isoformat(" ") + (" UTC" if candidate.at else "")
+
+
+def _wall_clock(known: Known, chosen: DateCandidate) -> tuple[datetime | None, int | None]:
+    """The wall clock of the chosen date, and its UTC offset in minutes."""
+    at, exif, clip, zone = chosen.at, known.exif, known.clip, known.zone
+    if at is None:
+        return chosen.local, None
+    clocks = (
+        (exif.taken_local, exif.utc_offset_min),
+        (clip.created_local, clip.utc_offset_min),
+        (known.clip_clock, None),
+    )
+    for local, offset in clocks:
+        if local is not None and abs(local.replace(tzinfo=UTC) - at) <= A_DAY:
+            stated = offset is not None and abs(_later(local.replace(tzinfo=UTC), -_minutes(offset)) - at) <= QUARTER
+            return local, offset if stated else _offset_between(local, at)
     if zone is not None:
         try:
-            local = taken_at.astimezone(ZoneInfo(zone))
+            there = at.astimezone(ZoneInfo(zone))
         except (ZoneInfoNotFoundError, OverflowError):
             return None, None
-        shift = local.utcoffset()
-        return local.replace(tzinfo=None), round(shift.total_seconds() / 60) if shift is not None else None
+        shift = there.utcoffset()
+        return there.replace(tzinfo=None), round(shift.total_seconds() / 60) if shift is not None else None
+    stamp = known.stamp
+    if stamp is not None and stamp.local is not None and stamp.precision == "second":
+        offset = _offset_between(stamp.local, at)
+        if offset is not None:
+            return stamp.local, offset
     return None, None
 
 
-def _shifted(local: datetime, minutes: int) -> datetime:
-    """A wall clock moved by so many minutes, as UTC; at the ends of the calendar, unmoved."""
+def _minutes(number: int) -> timedelta:
+    return timedelta(minutes=number)
+
+
+def _later(moment: datetime, by: timedelta) -> datetime:
+    """A moment moved; at the ends of the calendar, unmoved."""
     try:
-        return local.replace(tzinfo=UTC) + timedelta(minutes=minutes)
+        return moment + by
     except OverflowError:
-        return local.replace(tzinfo=UTC)
+        return moment
 
 
 def _offset_between(local: datetime, at: datetime) -> int | None:
     """The UTC offset in minutes that makes a wall clock and an instant agree within some minutes; None if none does."""
     difference = local.replace(tzinfo=UTC) - at
     quarters = round(difference / QUARTER)
-    if abs(quarters) > 14 * 4 or abs(difference - quarters * QUARTER) > QUARTER / 3:
+    if not -WEST <= quarters * QUARTER <= EAST or abs(difference - quarters * QUARTER) > QUARTER / 3:
         return None
     return quarters * 15
 

@@ -80,8 +80,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     _counted(console, "status", counts["status"])
     _counted(console, "relations", {**counts["relations"], **{k: counts["tables"][k] for k in ("albums", "people")}})
     _counted(console, "problems", counts["problems"])
-    for missing in report["missing_parts"]:
-        console.print(f"missing part: {shown(missing)}")
+    _print_audit(console, report["audit"])
     table = _table("time per file", "here (ms)", "published (ms)")
     spent = {name: values["ms_per_file"] for name, values in report["operations"].items()}
     total = 0.0
@@ -141,14 +140,43 @@ def print_plan(found: Mapping[str, Any]) -> None:
     _names(console, "without a sidecar", found["unmatched_media"])
     _names(console, "sidecars without a file", found["unmatched_sidecars"])
     _names(console, "unreadable", found["unreadable"])
-    if found["missing_parts"]:
-        _names(console, "missing parts", found["missing_parts"])
+    _print_audit(console, found["audit"])
     table = _table("prediction", "time", "memory", "limited by")
     for mode, value in found["predicted"].items():
         chosen = " (chosen)" if mode == found["mode"] else ""
         table.add_row(f"  {mode}{chosen}", clock(value["seconds"]), f"{value['memory_mb']:,.0f} MB", value["bound"])
     console.print(table)
     console.print(f"{found['threads']} I/O threads, {found['processes']} processes", soft_wrap=True)
+
+
+#: Folders of the table of completeness; those that lack the most come first.
+FOLDERS_SHOWN = 12
+
+
+def _print_audit(console: Console, audit: Mapping[str, Any]) -> None:
+    """Is the export complete? Folders by year, and those that lack something."""
+    folders = audit["folders"]
+
+    def lacks(each: Mapping[str, Any]) -> int:
+        return int(each["media_without_sidecar"] + each["sidecars_without_media"])
+
+    chosen = sorted(folders, key=lambda each: (-lacks(each), -(each["year"] or 0), each["folder"]))[:FOLDERS_SHOWN]
+    table = _table("completeness", "files", "size", "no sidecar", "no file", "elsewhere")
+    for each in sorted(chosen, key=lambda each: (each["kind"] != "year", each["year"] or 0, each["folder"])):
+        title = each["title"] or each["folder"].rpartition("/")[2]
+        numbers = (each["media_without_sidecar"], each["sidecars_without_media"], each["members_elsewhere"])
+        table.add_row(
+            f"  {shown(title)} ({each['kind']})",
+            f"{each['media']:,}",
+            amount(each["bytes"]),
+            *(f"{number:,}" if number else "" for number in numbers),
+        )
+    if len(folders) > len(chosen):
+        table.add_row(f"  … and {len(folders) - len(chosen):,} more folders", *[""] * 5)
+    console.print(table)
+    for missing in audit["missing_parts"]:
+        console.print(f"missing part: {shown(missing)}", soft_wrap=True)
+    console.print(shown(audit["verdict"]), soft_wrap=True)
 
 
 def _names(console: Console, title: str, names: Sequence[str], most: int = 5) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 
 from pipeline import RECORD, Settings, plan, scan
 from pipeline.progress import Silent
-from pipeline.record import FILES, STATES
+from pipeline.record import FILES, SCHEMA_VERSION, STATES
 from tests.conftest import Run, files_rows, media_rows, write_tree
 from tests.truth import UNREADABLE, compare, read_truth
 
@@ -133,9 +134,23 @@ def test_albums_and_people(synthetic: Path, scanned: tuple[Path, Report]) -> Non
         (album["folder"], album["title"]) for album in summary["albums"]
     }
     members = query(
-        scanned[0], "SELECT path, a.title FROM media JOIN media_albums USING (file_id) JOIN albums a USING (album_id)"
+        scanned[0],
+        "SELECT path, a.title FROM media JOIN media_albums USING (file_id) JOIN albums a USING (album_id) "
+        "WHERE via = 'folder'",
     )
     assert set(members) == {(row["path"], row["album"]) for row in truth if row["album"] is not None}
+    # A photo is in the albums of all its copies, and each copy says so.
+    original = {row["path"]: row["duplicate_of"] or row["path"] for row in truth}
+    albums: dict[str, set[str]] = defaultdict(set)
+    for row in truth:
+        if row["album"] is not None:
+            albums[original[row["path"]]].add(row["album"])
+    assert any(row["duplicate_of"] and row["album"] is not None for row in truth)
+    by_path = {row["path"]: set(row["albums"]) for row in media_rows(scanned[0])}
+    of_photos = query(scanned[0], "SELECT path, title FROM photo_albums")
+    for row in truth:
+        assert albums[original[row["path"]]] <= by_path[row["path"]]
+        assert by_path[row["path"]] == {title for path, title in of_photos if path == row["path"]}
     people = query(
         scanned[0], "SELECT path, p.name FROM media JOIN media_people USING (file_id) JOIN people p USING (person_id)"
     )
@@ -181,7 +196,7 @@ def test_sqlite_holds_what_parquet_holds(scanned: tuple[Path, Report]) -> None:
     results, report = scanned
     assert query(results, "PRAGMA integrity_check") == [("ok",)]
     rows = media_rows(results)
-    scalars = [name for name in RECORD.names if name not in ("people", "problems")]
+    scalars = [name for name in RECORD.names if name not in ("people", "comments", "albums", "problems")]
     for row in rows:
         (stored,) = query(results, f"SELECT {', '.join(scalars)} FROM media WHERE file_id = ?", row["file_id"])
         for name, value in zip(scalars, stored, strict=True):
@@ -212,7 +227,7 @@ def test_views_search_and_indexes(synthetic: Path, scanned: tuple[Path, Report])
     assert len(found) >= sum(name in row["people"] for row in truth) > 0
     details = query(results, "EXPLAIN QUERY PLAN SELECT count(*) FROM media WHERE model = 'x'")
     assert "USING COVERING INDEX" in str(details)
-    assert query(results, "PRAGMA user_version") == [(1,)]
+    assert query(results, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
 def test_plan_says_what_scan_finds_and_writes_nothing(synthetic: Path, scanned: tuple[Path, Report]) -> None:

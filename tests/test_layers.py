@@ -18,16 +18,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "media": {"problems"},
     "item": {"media", "problems", "takeout"},
     "settings": {"problems"},
-    "places": set(),
-    "resolve": {"media", "takeout"},
+    "resolve": {"media", "problems", "takeout"},
     "record": {"item", "media", "problems", "resolve", "takeout"},
     "planning": {"item", "problems", "takeout"},
-    "storage": {"item", "planning", "problems", "record"},
+    "audit": {"planning", "takeout"},
+    "places": set(),
+    "storage": {"audit", "item", "places", "planning", "problems", "record", "takeout"},
     "stages": {"item", "media", "problems", "record", "storage", "takeout"},
     "graph": {"stages", "storage"},
     "worker": {"graph", "lean", "media", "resolve"},
     "cluster": {"problems", "storage"},
-    "api": {"cluster", "cost", "graph", "item", "planning", "problems", "progress", "settings", "storage"},
+    "api": {"audit", "cluster", "cost", "graph", "item", "planning", "problems", "progress", "settings", "storage"},
     "summary": {"cost", "progress"},
     "cli": {"api", "lean", "problems", "progress", "settings", "summary", "synthetic"},
     "__init__": {"api", "record", "settings"},
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {"distributed": {"cluster", "worker"}, "dask.bag": {"graph"}, "typer": {"cli"}, "sqlite3": {"storage"}}
 
 #: Rooms that open nothing and read no clock.
-PURE = ("takeout", "planning", "item", "record", "cost")
+PURE = ("takeout", "planning", "audit", "item", "record", "cost")
 
 
 def room(path: Path) -> str:

@@ -1,114 +1,198 @@
-"""One date and one place out of many: the order of precedence, as a table."""
+"""One date and one place out of many: the tables of docs/dates.md, row by row, and what holds for any input."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.media.facts import Clip, Exif
-from pipeline.resolve import Resolved, resolve
+from pipeline.resolve import CONFLICT, SPANS, Known, Resolved, date_candidates, place_candidates, resolve
 from pipeline.takeout.sidecar import Sidecar
+from tests.documents import table
 
-NOON = datetime(2019, 7, 30, 12, tzinfo=UTC)
-BERLIN: dict[str, Any] = {"latitude": 52.5163, "longitude": 13.3777}  # UTC+2 in July
-TOKYO: dict[str, Any] = {"latitude": 35.6586, "longitude": 139.7454}
+BERLIN, TOKYO = (52.5163, 13.3777), (35.6586, 139.7454)
 
 
-def local(hour: int, day: int = 30) -> datetime:
-    return datetime(2019, 7, day, hour)
+def known(text: str) -> Known:
+    """What a cell of docs/dates.md states: facts separated by semicolons."""
+    found = Known()
+    for fact in text.split(";"):
+        what, _, said = fact.strip().partition(" ")
+        found = _with(found, what, said.split())
+    return found
+
+
+def _with(found: Known, what: str, said: list[str]) -> Known:
+    if what == "sidecar":
+        return replace(found, sidecar=replace(found.sidecar, taken_at=time(said[0])))
+    if what == "exif":
+        offset = int(said[1]) if len(said) > 1 else None
+        return replace(found, exif=replace(found.exif, taken_local=time(said[0]), utc_offset_min=offset))
+    if what == "gps":
+        return replace(found, exif=replace(found.exif, gps_at=time(said[0])))
+    if what == "position":
+        latitude, longitude = map(float, said)
+        return replace(found, sidecar=replace(found.sidecar, latitude=latitude, longitude=longitude))
+    if what == "video":
+        return replace(found, clip=replace(found.clip, created_at=time(said[0]), duration_s=10.0))
+    if what == "clock":
+        return replace(found, clip=replace(found.clip, created_local=time(said[0]), utc_offset_min=int(said[1])))
+    if what == "make":
+        return replace(found, clip=replace(found.clip, make=said[0]))
+    if what == "name":
+        return replace(found, name=said[0])
+    if what == "folder":
+        return replace(found, folder_year=int(said[0]))
+    assert what == "modified", what
+    return replace(found, modified_at=time(said[0]))
+
+
+def time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+EXAMPLES = table("dates.md", "known | rule")
+CONFLICTS = table("dates.md", "known | conflict")
+
+
+@pytest.mark.parametrize("row", EXAMPLES, ids=lambda row: row[0])
+def test_the_date_is_as_documented(row: list[str]) -> None:
+    facts, rule, taken_at, taken_local, offset, precision = row
+    found = resolve(known(facts))
+    assert (found.taken_at_rule or "", found.taken_precision or "") == (rule, precision)
+    assert (found.taken_at, found.taken_local) == (time(taken_at), time(taken_local))
+    assert found.utc_offset_min == (int(offset) if offset else None)
+    moment = found.taken_local or found.taken_at
+    assert found.taken_year == (moment.year if moment else 0)
+
+
+@pytest.mark.parametrize("row", CONFLICTS, ids=lambda row: row[0])
+def test_conflicts_are_as_documented(row: list[str]) -> None:
+    facts, conflict = row
+    problems = resolve(known(facts)).problems
+    assert [problem.message for problem in problems] == ([conflict] if conflict else [])
+    assert all((problem.stage, problem.kind) == ("date", "conflict") for problem in problems)
+
+
+def test_every_rule_is_documented_with_an_example() -> None:
+    rules = [
+        rule.strip("` ") for row in table("dates.md", "rule | taken from | why there") for rule in row[0].split(",")
+    ]
+    dates, places = rules[: rules.index("year_folder") + 1], rules[rules.index("year_folder") + 1 :]
+    assert set(dates) == {row[1] for row in EXAMPLES} - {""}
+    assert places == ["sidecar", "sidecar_exif", "exif", "video"]
+
+
+def test_candidates_stand_in_the_documented_order() -> None:
+    everything = known(
+        "sidecar 2019-07-30T12:00:00Z; exif 2019-07-30T14:00:00 +120; gps 2019-07-30T12:00:00Z; video 2019-07-30T12:00:00Z; "
+        "name IMG_20190730_140000.jpg; folder 2019"
+    )
+    rules = [
+        rule.strip("` ") for row in table("dates.md", "rule | taken from | why there") for rule in row[0].split(",")
+    ]
+    found = [candidate.rule for candidate in date_candidates(everything)]
+    assert found == sorted(found, key=rules.index)
+    assert {"sidecar", "exif_offset", "gps", "video", "name", "year_folder"} <= set(found)
 
 
 @pytest.mark.parametrize(
-    ("sidecar", "exif", "clip", "taken_at", "rule", "taken_local", "offset", "zone"),
-    [
-        # the sidecar wins; EXIF has the wall clock
-        (Sidecar(taken_at=NOON), Exif(taken_local=local(14)), None, NOON, "sidecar", local(14), 120, None),
-        (Sidecar(taken_at=NOON), None, None, NOON, "sidecar", None, None, None),
-        (Sidecar(taken_at=NOON, **BERLIN), None, None, NOON, "sidecar", local(14), 120, "Europe/Berlin"),
-        (
-            Sidecar(taken_at=NOON, **TOKYO),
-            Exif(taken_local=local(14)),
-            None,
-            NOON,
-            "sidecar",
-            local(14),
-            120,
-            "Asia/Tokyo",
-        ),
-        # a wall clock of another day is no wall clock of this moment
-        (Sidecar(taken_at=NOON), Exif(taken_local=local(14, 25)), None, NOON, "sidecar", None, None, None),
-        # without a sidecar: EXIF with offset, GPS time, the zone of the place
-        (None, Exif(taken_local=local(14), utc_offset_min=120), None, NOON, "exif_offset", local(14), 120, None),
-        (None, Exif(taken_local=local(14), gps_at=NOON), None, NOON, "gps", local(14), 120, None),
-        (None, Exif(taken_local=local(14), **BERLIN), None, NOON, "exif_zone", local(14), 120, "Europe/Berlin"),
-        (None, Exif(gps_at=NOON), None, NOON, "gps", None, None, None),
-        (None, Exif(taken_local=local(14)), None, None, None, local(14), None, None),
-        # a GPS time that no offset explains is not used
-        (None, Exif(taken_local=local(14), gps_at=NOON - timedelta(days=9)), None, None, None, local(14), None, None),
-        # videos
-        (None, None, Clip(created_at=NOON), NOON, "video", None, None, None),
-        (
-            None,
-            None,
-            Clip(created_at=NOON, created_local=local(14), utc_offset_min=120),
-            NOON,
-            "video",
-            local(14),
-            120,
-            None,
-        ),
-        (None, None, Clip(created_local=local(14), utc_offset_min=120), NOON, "video", local(14), 120, None),
-        (Sidecar(taken_at=NOON), None, Clip(created_at=NOON - timedelta(days=800)), NOON, "sidecar", None, None, None),
-    ],
-)
-def test_when(
-    sidecar: Sidecar | None,
-    exif: Exif | None,
-    clip: Clip | None,
-    taken_at: datetime | None,
-    rule: str | None,
-    taken_local: datetime | None,
-    offset: int | None,
-    zone: str | None,
-) -> None:
-    found = resolve(sidecar=sidecar, exif=exif, clip=clip)
-    assert (found.taken_at, found.taken_at_rule) == (taken_at, rule)
-    assert (found.taken_local, found.utc_offset_min, found.time_zone) == (taken_local, offset, zone)
-
-
-@pytest.mark.parametrize(
-    ("sidecar", "exif", "clip", "latitude", "rule"),
+    ("facts", "latitude", "rule"),
     [
         (
-            Sidecar(latitude=1, longitude=2, exif_latitude=3, exif_longitude=4),
-            Exif(latitude=5, longitude=6),
-            None,
+            Known(
+                sidecar=Sidecar(latitude=1, longitude=2, exif_latitude=3, exif_longitude=4),
+                exif=Exif(latitude=5, longitude=6),
+            ),
             1,
             "sidecar",
         ),
-        (Sidecar(exif_latitude=3, exif_longitude=4), Exif(latitude=5, longitude=6), None, 3, "sidecar_exif"),
-        (Sidecar(), Exif(latitude=5, longitude=6), None, 5, "exif"),
-        (Sidecar(), None, Clip(latitude=7, longitude=8), 7, "video"),
-        (None, None, None, None, None),
+        (
+            Known(sidecar=Sidecar(exif_latitude=3, exif_longitude=4), exif=Exif(latitude=5, longitude=6)),
+            3,
+            "sidecar_exif",
+        ),
+        (Known(exif=Exif(latitude=5, longitude=6)), 5, "exif"),
+        (Known(clip=Clip(latitude=7, longitude=8)), 7, "video"),
+        (Known(), None, None),
     ],
 )
-def test_where(
-    sidecar: Sidecar | None, exif: Exif | None, clip: Clip | None, latitude: float | None, rule: str | None
-) -> None:
-    found = resolve(sidecar=sidecar, exif=exif, clip=clip)
+def test_the_place_by_precedence(facts: Known, latitude: float | None, rule: str | None) -> None:
+    found = resolve(facts)
     assert (found.latitude, found.location_rule) == (latitude, rule)
+    assert [candidate.rule for candidate in place_candidates(facts)][:1] == ([rule] if rule else [])
 
 
 def test_the_year_is_that_of_the_wall_clock() -> None:
-    eve = datetime(2019, 12, 31, 23, 30, tzinfo=UTC)
-    assert resolve(sidecar=Sidecar(taken_at=eve), exif=None, clip=None).taken_year == 2019
-    assert resolve(sidecar=Sidecar(taken_at=eve, **BERLIN), exif=None, clip=None).taken_year == 2020
-    assert resolve(sidecar=None, exif=None, clip=None) == Resolved(taken_year=0)
+    eve = Sidecar(taken_at=datetime(2019, 12, 31, 23, 30, tzinfo=UTC))
+    there = replace(eve, latitude=BERLIN[0], longitude=BERLIN[1])
+    assert resolve(Known(sidecar=eve)).taken_year == 2019
+    assert resolve(Known(sidecar=there)).taken_year == 2020
+    assert resolve(Known()) == Resolved(taken_year=0)
+
+
+moments = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59))
+instants = moments.map(lambda moment: moment.replace(tzinfo=UTC))
+offsets = st.integers(-14 * 60, 14 * 60)
+positions = st.sampled_from([(None, None), BERLIN, TOKYO, (-43.9, -176.5)])
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> Known:
+    latitude, longitude = draw(positions)
+    return Known(
+        sidecar=Sidecar(taken_at=draw(st.none() | instants), latitude=latitude, longitude=longitude),
+        exif=Exif(
+            taken_local=draw(st.none() | moments),
+            utc_offset_min=draw(st.none() | offsets),
+            gps_at=draw(st.none() | instants),
+        ),
+        clip=Clip(
+            created_at=draw(st.none() | instants),
+            created_local=draw(st.none() | moments),
+            utc_offset_min=draw(st.none() | offsets),
+            make=draw(st.sampled_from([None, "Apple", "GoPro"])),
+        ),
+        name=draw(st.sampled_from(["IMG_1.jpg", "IMG_20190730_140000.jpg", "IMG-20190730-WA0001.jpg"])),
+        folder_year=draw(st.none() | st.integers(1826, 2100)),
+        modified_at=draw(st.none() | instants),
+    )
+
+
+@given(anything())
+def test_whatever_is_known_the_answer_is_one_of_the_candidates_and_agrees_with_itself(facts: Known) -> None:
+    found = resolve(facts)
+    usable = [candidate for candidate in date_candidates(facts) if candidate.usable]
+    assert (found.taken_at_rule is None) == (not usable) == (found.taken_year == 0)
+    if not usable:
+        assert found.taken_at is None and found.taken_local is None
+        return
+    assert (found.taken_at_rule, found.taken_at) == (usable[0].rule, usable[0].at)
+    assert found.taken_precision in SPANS
+    if found.utc_offset_min is not None:
+        assert found.taken_at is not None and found.taken_local is not None
+        apart = found.taken_local.replace(tzinfo=UTC) - found.taken_at - timedelta(minutes=found.utc_offset_min)
+        assert abs(apart) <= timedelta(minutes=15)
+    for problem in found.problems:
+        assert problem.kind == "conflict"
+    assert (found.time_zone is None) == (found.latitude is None)
+
+
+@given(anything())
+def test_what_lies_within_a_day_is_no_conflict(facts: Known) -> None:
+    candidates = [candidate for candidate in date_candidates(facts) if candidate.rule != "modified"]
+    spans = [candidate.span() for candidate in candidates]
+    if spans and max(end for _, end in spans) - min(start for start, _ in spans) <= CONFLICT:
+        assert resolve(facts).problems == ()
 
 
 def test_the_ends_of_the_calendar_do_not_overflow() -> None:
     first, last = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59)
     for moment in (first, last):
         for offset in (-840, 840):
-            resolve(sidecar=None, exif=Exif(taken_local=moment, utc_offset_min=offset, **BERLIN), clip=None)
-        resolve(sidecar=Sidecar(taken_at=moment.replace(tzinfo=UTC), **TOKYO), exif=None, clip=None)
+            resolve(
+                Known(exif=Exif(taken_local=moment, utc_offset_min=offset, latitude=BERLIN[0], longitude=BERLIN[1]))
+            )
+        resolve(Known(sidecar=Sidecar(taken_at=moment.replace(tzinfo=UTC), latitude=TOKYO[0], longitude=TOKYO[1])))

@@ -59,7 +59,9 @@ def test_order_and_content_are_those_of_the_items_however_many_threads(library: 
         assert all(item.content and item.content.size == 102 for item in found)
 
 
-def test_threads_wait_side_by_side_on_a_slow_medium_and_not_at_all_on_a_fast_one(library: Library) -> None:
+def test_threads_wait_side_by_side_on_a_slow_medium_and_not_at_all_on_a_fast_one(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow = SlowLibrary(library, 0.005)
     started = time.perf_counter()
     for _, file in read_sidecars(items_of(library), slow, 4):  # type: ignore[arg-type]
@@ -67,6 +69,7 @@ def test_threads_wait_side_by_side_on_a_slow_medium_and_not_at_all_on_a_fast_one
         file.close()
     assert slow.most == 4
     assert time.perf_counter() - started < 0.75 * 120 * 0.005
+    monkeypatch.setattr("pipeline.stages.WAITED", 60.0)  # a busy machine may make a fast medium wait
     before = threading.active_count()
     for _, file in read_sidecars(items_of(library), library, 4):
         assert file is not None

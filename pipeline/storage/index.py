@@ -15,23 +15,35 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.audit import FolderAudit
 from pipeline.item import stored_bytes, stored_text
-from pipeline.planning import Album, ListedFile, Membership
+from pipeline.planning import Album, ListedFile, Orphan
 from pipeline.problems import OutputError
-from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, to_time
+from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, Settled, to_time
+from pipeline.takeout.sidecar import Comment
 
 #: Rows per transaction; below some thousands SQLite spends more time on transactions than on rows.
 BATCH = 10_000
 
 _TABLES = """
+CREATE TABLE folders (
+    folder TEXT PRIMARY KEY, kind TEXT NOT NULL, year INTEGER, title TEXT, media INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    media_without_sidecar INTEGER NOT NULL, sidecars_without_media INTEGER NOT NULL, members_elsewhere INTEGER NOT NULL
+);
 CREATE TABLE albums (
     album_id INTEGER PRIMARY KEY, folder TEXT NOT NULL UNIQUE, title TEXT, description TEXT, access TEXT,
-    created_at TEXT, metadata_path TEXT
+    created_at TEXT, location TEXT, latitude REAL, longitude REAL, narrative TEXT, places TEXT, metadata_path TEXT,
+    metadata_json TEXT
 );
 CREATE TABLE media_albums (
     file_id TEXT NOT NULL REFERENCES media(file_id), album_id INTEGER NOT NULL REFERENCES albums(album_id),
+    via TEXT NOT NULL, -- folder: it lies there; copy: a file of equal content does; sidecar: its sidecar does
     PRIMARY KEY (file_id, album_id)
 ) WITHOUT ROWID;
+CREATE TABLE comments (
+    comment_id INTEGER PRIMARY KEY, file_id TEXT REFERENCES media(file_id), album_id INTEGER REFERENCES albums(album_id),
+    author TEXT, text TEXT NOT NULL, created_at TEXT, liked INTEGER NOT NULL
+);
 CREATE TABLE people (person_id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE media_people (
     file_id TEXT NOT NULL REFERENCES media(file_id), person_id INTEGER NOT NULL REFERENCES people(person_id),
@@ -53,6 +65,18 @@ CREATE VIEW duplicates AS
     FROM media m
     WHERE m.content_id IN (SELECT content_id FROM media WHERE duplicate_of IS NOT NULL)
     ORDER BY m.content_id, m.duplicate_of IS NOT NULL, m.path;
+CREATE VIEW album_members AS
+    SELECT a.album_id, a.title, m.file_id, m.path, m.taken_at, ma.via
+    FROM media_albums ma JOIN albums a USING (album_id) JOIN media m USING (file_id)
+    WHERE m.duplicate_of IS NULL -- of copies, the one that counts as the original stands for all
+    ORDER BY a.title, a.album_id, m.taken_at, m.path;
+CREATE VIEW photo_albums AS
+    SELECT m.file_id, m.path, a.album_id, a.title
+    FROM media m JOIN media_albums ma ON ma.file_id = coalesce(m.duplicate_of, m.file_id) JOIN albums a USING (album_id);
+CREATE VIEW completeness AS
+    SELECT kind, year, title, folder, media, media_without_sidecar, sidecars_without_media, members_elsewhere, bytes
+    FROM folders WHERE media + sidecars_without_media + members_elsewhere > 0
+    ORDER BY year IS NULL, year, title, folder;
 CREATE VIEW timeline AS
     SELECT substr(coalesce(taken_local, taken_at), 1, 10) AS day, count(*) AS files, sum(kind = 'image') AS images,
            sum(kind = 'video') AS videos, sum(size) AS bytes
@@ -64,14 +88,14 @@ CREATE VIEW unmatched_sidecars AS
     SELECT path, part, size, reason FROM files WHERE state = 'unmatched_sidecar' ORDER BY path;
 """
 
-# The canonical one of equal files: what is not in the bin, outside albums before inside, with sidecar before without, a name or
-# a time before a mere number, as which web sites save pictures ("6681940835455414.jpg"), then the shortest name, as all that
-# makes copies makes names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg"), then the first path.
+# The canonical one of equal files: what is not in the bin, in a year folder before others before albums, with sidecar before
+# without, a name or a time before a mere number, as which web sites save pictures ("6681940835455414.jpg"), then the shortest
+# name, as all that makes copies makes names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg"), then the first path.
 _DUPLICATES = """
 WITH ranked AS (
     SELECT file_id, first_value(file_id) OVER (
         PARTITION BY content_id ORDER BY
-            coalesce(trashed, 0), album IS NOT NULL, sidecar_path IS NULL,
+            coalesce(trashed, 0), album IS NOT NULL, folder_kind NOT IN ('year', 'day'), sidecar_path IS NULL,
             name GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*'
                 AND substr(name, 1, length(name) - length(extension) - 1) NOT GLOB '*[^0-9]*',
             length(name), path, file_id
@@ -81,6 +105,45 @@ WITH ranked AS (
 )
 UPDATE media SET duplicate_of = ranked.original FROM ranked
 WHERE media.file_id = ranked.file_id AND ranked.original <> media.file_id
+"""
+
+# What is in an album by way of a copy there, and by way of the copy's sidecar where bytes differ: title and time are those of
+# one item, names and numbers differ from folder to folder.
+_MEMBERS_BY_COPY = """
+INSERT OR IGNORE INTO media_albums
+    SELECT m.duplicate_of, a.album_id, 'copy' FROM media_albums a JOIN media m USING (file_id)
+    WHERE m.duplicate_of IS NOT NULL
+"""
+_MEMBERS_BY_SIDECAR = """
+WITH there AS (
+    SELECT m.title, m.sidecar_taken_at AS taken_at, m.kind, m.edited_of IS NULL AS original, a.album_id
+    FROM media_albums a JOIN media m USING (file_id) WHERE m.duplicate_of IS NULL AND a.via = 'folder'
+    UNION ALL SELECT title, taken_at, NULL, NULL, album_id FROM temp.elsewhere
+)
+INSERT OR IGNORE INTO media_albums
+    SELECT m.file_id, there.album_id, 'sidecar' FROM there JOIN media m
+    ON m.title = there.title AND m.sidecar_taken_at = there.taken_at
+        AND m.kind = coalesce(there.kind, m.kind) AND (m.edited_of IS NULL) = coalesce(there.original, m.edited_of IS NULL)
+    WHERE m.album IS NULL
+"""
+#: A live photo's video lasts about three seconds (Apple: 1.5 s before and after the picture); what has its still's name and
+#: lasts longer is a video of its own that a camera numbered alike.
+LONGEST_LIVE_S = 10
+# Stills and videos that share Apple's identifier, one of each in a folder.
+_LIVE_BY_IDENTIFIER = """
+WITH halves AS (
+    SELECT folder, content_identifier, max(CASE kind WHEN 'image' THEN file_id END) AS still,
+        max(CASE kind WHEN 'video' THEN file_id END) AS video
+    FROM media WHERE content_identifier IS NOT NULL AND edited_of IS NULL
+    GROUP BY folder, content_identifier HAVING sum(kind = 'image') = 1 AND sum(kind = 'video') = 1
+)
+SELECT still, video FROM halves UNION ALL SELECT video, still FROM halves
+"""
+_LIVE_BY_MISTAKE = f"""
+SELECT a.file_id FROM media a JOIN media b ON b.file_id = a.live_partner
+WHERE a.content_identifier <> b.content_identifier
+    OR (coalesce(a.duration_s, b.duration_s) > {LONGEST_LIVE_S}
+        AND (a.content_identifier IS NULL OR b.content_identifier IS NULL))
 """
 
 
@@ -132,24 +195,64 @@ class Index:
         """Enter the albums; must precede the media in them."""
         for number, album in enumerate(albums, start=1):
             self._albums[stored_text(album.folder)] = number
+            document = album.document
             self._db.execute(
-                "INSERT INTO albums VALUES (?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO albums VALUES ({', '.join('?' * 13)})",
                 (
                     number,
                     stored_text(album.folder),
-                    album.title,
-                    album.description,
-                    album.access,
-                    time_text(album.created_at),
-                    stored_text(album.metadata_path),
+                    stored_text(album.title),
+                    document.description,
+                    document.access,
+                    time_text(document.created_at),
+                    document.location,
+                    document.latitude,
+                    document.longitude,
+                    document.narrative,
+                    ", ".join(document.places) or None,
+                    stored_text(album.metadata_path) if album.metadata_path else None,
+                    document.json,
                 ),
             )
+            self._add_comments(None, number, document.comments)
 
-    def add_memberships(self, memberships: Iterable[Membership]) -> None:
+    def _add_comments(self, file_id: str | None, album_id: int | None, comments: Iterable[Comment]) -> None:
+        self._db.executemany(
+            "INSERT INTO comments (file_id, album_id, author, text, created_at, liked) VALUES (?, ?, ?, ?, ?, ?)",
+            [(file_id, album_id, c.author, c.text, time_text(c.created_at), c.liked) for c in comments],
+        )
+
+    def add_folders(self, folders: Iterable[FolderAudit]) -> None:
+        """Enter what every folder holds and lacks."""
+        self._db.executemany(
+            f"INSERT INTO folders VALUES ({', '.join('?' * 9)})",
+            (
+                (
+                    stored_text(each.folder),
+                    each.kind,
+                    each.year,
+                    stored_text(each.title) if each.title is not None else None,
+                    each.media,
+                    each.bytes,
+                    each.media_without_sidecar,
+                    each.sidecars_without_media,
+                    each.members_elsewhere,
+                )
+                for each in folders
+            ),
+        )
+
+    def add_orphans(self, orphans: Iterable[Orphan]) -> None:
         """Note what belongs to an album without lying in its folder; `settle` finds the media."""
         self._db.executemany(
             "INSERT INTO temp.elsewhere VALUES (?, ?, ?)",
-            ((self._albums[stored_text(m.folder)], m.title, time_text(to_time(m.taken * 10**9))) for m in memberships),
+            (
+                (album, orphan.title, time_text(to_time(orphan.taken * 10**9)))
+                for orphan in orphans
+                if orphan.title is not None
+                and orphan.taken
+                and (album := self._albums.get(stored_text(orphan.folder))) is not None
+            ),
         )
 
     def add_media(self, rows: pa.Table) -> None:
@@ -168,7 +271,7 @@ class Index:
         )
         folders = rows.column("folder").to_pylist()
         self._db.executemany(
-            "INSERT INTO media_albums VALUES (?, ?)",
+            "INSERT INTO media_albums VALUES (?, ?, 'folder')",
             [
                 (file_id, self._albums[folder])
                 for file_id, folder in zip(identities, folders, strict=True)
@@ -184,6 +287,9 @@ class Index:
                 for problem in problems
             ],
         )
+        for file_id, comments in zip(identities, rows.column("comments").to_pylist(), strict=True):
+            if comments:
+                self._add_comments(file_id, None, [Comment(**comment) for comment in comments])
         self._pending += rows.num_rows
         if self._pending >= BATCH:
             self._db.execute("COMMIT")
@@ -231,18 +337,70 @@ class Index:
             "SELECT path, 'list', state, reason FROM files WHERE state = 'unreadable'"
         )
 
-    def settle(self) -> dict[str, str]:
-        """Settle what needs all rows. Returns file_id -> duplicate_of of every duplicate."""
+    def settle(self) -> Settled:
+        """Settle what needs all rows: reasons of files, duplicates, live photos, albums, places."""
         self._explain_files()
-        if self._db.execute("SELECT count(*) FROM temp.elsewhere").fetchone()[0]:
-            self._db.execute("CREATE INDEX temp.elsewhere_title ON elsewhere (title, taken_at)")
-            self._db.execute(
-                "INSERT OR IGNORE INTO media_albums SELECT m.file_id, e.album_id FROM media m JOIN temp.elsewhere e "
-                "ON e.title = m.title AND e.taken_at = m.sidecar_taken_at WHERE m.album IS NULL"
-            )
         self._db.execute("CREATE INDEX media_content_id ON media (content_id)")
         self._db.execute(_DUPLICATES)
-        return dict(self._db.execute("SELECT file_id, duplicate_of FROM media WHERE duplicate_of IS NOT NULL"))
+        partners = self._settle_live()
+        if self._albums:
+            self._db.execute("CREATE INDEX media_title ON media (title, sidecar_taken_at)")
+            self._db.execute(_MEMBERS_BY_COPY)
+            self._db.execute(_MEMBERS_BY_SIDECAR)
+            self._db.execute("DROP INDEX media_title")
+        albums: dict[str, list[str]] = {}
+        for file_id, title in self._db.execute(
+            "SELECT m.file_id, a.title FROM media m JOIN media_albums ma ON ma.file_id = coalesce(m.duplicate_of, m.file_id) "
+            "JOIN albums a USING (album_id) ORDER BY m.file_id, a.title, a.album_id"
+        ):
+            albums.setdefault(file_id, []).append(title)
+        return Settled(
+            duplicate_of=dict(
+                self._db.execute("SELECT file_id, duplicate_of FROM media WHERE duplicate_of IS NOT NULL")
+            ),
+            live_partner=partners,
+            albums=albums,
+            places=self._settle_places(),
+        )
+
+    def _settle_live(self) -> dict[str, str | None]:
+        """Live photos by their identifier, and none by name alone where identifiers or the duration speak against it."""
+        partners: dict[str, str | None] = dict.fromkeys(row[0] for row in self._db.execute(_LIVE_BY_MISTAKE))
+        partners |= dict(self._db.execute(_LIVE_BY_IDENTIFIER))
+        self._db.executemany(
+            "UPDATE media SET live_partner = ? WHERE file_id = ?", ((other, each) for each, other in partners.items())
+        )
+        return partners
+
+    def _settle_places(self) -> dict[tuple[float, float], tuple[str | None, str | None]]:
+        """Country and town of every position, all in one batch."""
+        positions = self._db.execute(
+            "SELECT DISTINCT latitude, longitude, time_zone FROM media WHERE latitude IS NOT NULL"
+        ).fetchall()
+        if not positions:
+            return {}
+        from pipeline.places import places_of  # numpy and a table of places, needed only now
+
+        found = places_of(positions)
+        self._db.execute(
+            "CREATE TEMP TABLE spots (latitude REAL, longitude REAL, country TEXT, place TEXT, "
+            "PRIMARY KEY (latitude, longitude)) WITHOUT ROWID"
+        )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO temp.spots VALUES (?, ?, ?, ?)",
+            (
+                (latitude, longitude, place.country_code, place.name)
+                for (latitude, longitude, _), place in zip(positions, found, strict=True)
+            ),
+        )
+        self._db.execute(
+            "UPDATE media SET country_code = s.country, place = s.place FROM temp.spots AS s "
+            "WHERE media.latitude = s.latitude AND media.longitude = s.longitude"
+        )
+        return {
+            (latitude, longitude): (place.country_code, place.name)
+            for (latitude, longitude, _), place in zip(positions, found, strict=True)
+        }
 
     def files(self) -> Iterator[dict[str, Any]]:
         """The rows of `files` with their final reasons, once settled."""

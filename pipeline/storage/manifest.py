@@ -36,6 +36,8 @@ _SCHEMA = pa.schema(
         ("edited_of", pa.string()),
         ("live_partner", pa.string()),
         ("album", pa.string()),
+        ("folder_kind", pa.string()),
+        ("folder_year", pa.int32()),
         ("problems", pa.list_(pa.struct([("stage", pa.string()), ("kind", pa.string()), ("message", pa.string())]))),
     ]
 )
@@ -82,6 +84,8 @@ def _row(item: MediaItem) -> dict[str, Any]:
         "edited_of": item.edited_of,
         "live_partner": item.live_partner,
         "album": item.album,
+        "folder_kind": item.folder_kind,
+        "folder_year": item.folder_year,
         "problems": [{"stage": p.stage, "kind": p.kind, "message": stored_text(p.message)} for p in item.problems],
     }
 
@@ -105,6 +109,8 @@ def _item(row: dict[str, Any]) -> MediaItem:
         edited_of=row["edited_of"],
         live_partner=row["live_partner"],
         album=row["album"],
+        folder_kind=row["folder_kind"],
+        folder_year=row["folder_year"],
         problems=tuple(Problem(**problem) for problem in row["problems"]),
     )
 

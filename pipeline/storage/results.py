@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.problems import OutputError
-from pipeline.record import FILES, PARTITION, RECORD, set_duplicates
+from pipeline.record import FILES, PARTITION, RECORD, Settled, with_settled
 from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, uninterrupted, whole_file
 from pipeline.storage.shards import read_shard
 
@@ -128,8 +128,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_media(results: Results, names: Iterable[str], duplicates: Mapping[str, str]) -> None:
-    """Write all shards' rows as `media`, one hive partition per year taken, with `duplicate_of` filled in.
+def write_media(results: Results, names: Iterable[str], settled: Settled) -> None:
+    """Write all shards' rows as `media`, one hive partition per year taken, with what was settled filled in.
 
     `names` are the shards in the plan's order. Memory is bounded by ROWS_IN_MEMORY, not by the library.
     """
@@ -149,7 +149,7 @@ def write_media(results: Results, names: Iterable[str], duplicates: Mapping[str,
 
     with ThreadPoolExecutor(WRITERS) as pool:
         for name in names:
-            table = set_duplicates(read_shard(results.shards, name), duplicates)
+            table = with_settled(read_shard(results.shards, name), settled)
             years = table.column(PARTITION)
             table = table.drop_columns(PARTITION)
             for year in pc.unique(years).to_pylist():

@@ -1,0 +1,192 @@
+"""Live photos, albums, copies and places, as a scan of small libraries settles them."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import Settings, scan
+from tests.conftest import media_rows, write_tree
+from tests.media.blocks import apple_note, jpeg, tiff
+from tests.media.test_video import keys, movie, mvhd
+
+ROOT = "Takeout/Google Photos"
+YEAR = f"{ROOT}/Photos from 2019"
+TAKEN = 1564488000  # 2019-07-30T12:00:00Z
+BERLIN = {"latitude": 52.5163, "longitude": 13.3777, "altitude": 34.0}
+
+
+def sidecar(title: str, taken: int = TAKEN, **more: Any) -> dict[str, Any]:
+    return {"title": title, "photoTakenTime": {"timestamp": str(taken)}, "url": "https://photos.google.com/x", **more}
+
+
+def still(identifier: str | None = None, number: int = 0) -> bytes:
+    exif = {0x927C: (7, apple_note(identifier))} if identifier else {}
+    return jpeg(tiff({0x010F: (2, "Apple"), 0x0131: (2, str(number))}, exif))
+
+
+def clip(identifier: str | None = None, milliseconds: int = 2500) -> bytes:
+    named = keys({b"com.apple.quicktime.content.identifier": identifier.encode()}) if identifier else b""
+    return movie(named, header=mvhd(length=milliseconds))
+
+
+def album(title: str, **more: Any) -> dict[str, Any]:
+    return {"title": title, "access": "protected", "date": {"timestamp": "1570000000"}, **more}
+
+
+def scanned(tmp_path: Path, files: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Path, dict[str, Any]]:
+    results = tmp_path / "results"
+    report = scan(write_tree(tmp_path / "library", files), results, Settings(mode="sequential"))
+    return {row["path"]: row for row in media_rows(results)}, results, report
+
+
+def query(results: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(results / "index.sqlite")) as db:
+        return db.execute(sql).fetchall()
+
+
+def test_live_photos_by_identifier_else_by_name_and_duration(tmp_path: Path) -> None:
+    files = {
+        "IMG_1.JPG": still("A"),
+        "clip.MOV": clip("A", 40_000),
+        "IMG_2.JPG": still("B"),
+        "IMG_2.MP4": clip("C"),
+        "IMG_3.JPG": still(),
+        "IMG_3.MP4": clip(None, 60_000),
+        "IMG_4.JPG": still(),
+        "IMG_4.MP4": clip(),
+        "IMG_5.JPG": still("D"),
+        "IMG_5-edited.JPG": still("D", 1),
+        "IMG_5.MP4": clip("D"),
+    }
+    tree: dict[str, Any] = {f"{YEAR}/{name}": content for name, content in files.items()}
+    tree |= {f"{YEAR}/{name}.json": sidecar(name) for name in files if name.startswith("IMG") and len(name) == 9}
+    tree = {path: content for path, content in tree.items() if not path.endswith("MP4.json")}
+    rows, results, _ = scanned(tmp_path, tree)
+    partner = {name: rows[f"{YEAR}/{name}"]["live_partner"] for name in files}
+    ids = {name: rows[f"{YEAR}/{name}"]["file_id"] for name in files}
+    pairs = [("IMG_1.JPG", "clip.MOV"), ("IMG_4.JPG", "IMG_4.MP4"), ("IMG_5.JPG", "IMG_5.MP4")]
+    expected = dict(pairs) | {video: picture for picture, video in pairs}
+    assert partner == {name: ids[expected[name]] if name in expected else None for name in files}
+    assert dict(query(results, "SELECT name, live_partner FROM media")) == partner
+
+
+def test_a_photo_is_in_the_albums_of_its_copies_and_of_sidecars_without_a_file(tmp_path: Path) -> None:
+    one, two, other = still("A"), still("B"), still("B", 7)
+    files = {
+        f"{YEAR}/IMG_1.JPG": one,
+        f"{YEAR}/IMG_1.JPG.json": sidecar("IMG_1.JPG"),
+        f"{YEAR}/IMG_2.JPG": two,
+        f"{YEAR}/IMG_2.JPG.json": sidecar("IMG_2.JPG", TAKEN + 60),
+        f"{ROOT}/Trip/metadata.json": album("Trip"),
+        f"{ROOT}/Trip/IMG_1(1).JPG": one,  # the same bytes under another number
+        f"{ROOT}/Trip/IMG_1.JPG(1).json": sidecar("IMG_1.JPG"),
+        f"{ROOT}/Trip(1)/metadata.json": album("Trip"),
+        f"{ROOT}/Trip(1)/IMG_1.JPG.json": sidecar("IMG_1.JPG"),  # the sidecar alone
+        f"{ROOT}/Best/metadata.json": album("Best"),
+        f"{ROOT}/Best/IMG_2.JPG": other,  # other bytes, the same title and time
+        f"{ROOT}/Best/IMG_2.JPG.json": sidecar("IMG_2.JPG", TAKEN + 60),
+        f"{ROOT}/Kitchen/IMG_2.JPG.json": sidecar("IMG_2.JPG", TAKEN + 60),  # an album without its file
+    }
+    rows, results, report = scanned(tmp_path, files)
+    assert rows[f"{ROOT}/Trip/IMG_1(1).JPG"]["duplicate_of"] == rows[f"{YEAR}/IMG_1.JPG"]["file_id"]
+    members = query(
+        results,
+        "SELECT m.path, a.folder, via FROM media_albums JOIN media m USING (file_id) JOIN albums a USING (album_id) "
+        "ORDER BY 1, 2",
+    )
+    assert members == [
+        (f"{ROOT}/Best/IMG_2.JPG", f"{ROOT}/Best", "folder"),
+        (f"{YEAR}/IMG_1.JPG", f"{ROOT}/Trip", "copy"),
+        (f"{YEAR}/IMG_1.JPG", f"{ROOT}/Trip(1)", "sidecar"),
+        (f"{YEAR}/IMG_2.JPG", f"{ROOT}/Best", "sidecar"),
+        (f"{YEAR}/IMG_2.JPG", f"{ROOT}/Kitchen", "sidecar"),
+        (f"{ROOT}/Trip/IMG_1(1).JPG", f"{ROOT}/Trip", "folder"),
+    ]
+    assert rows[f"{YEAR}/IMG_1.JPG"]["albums"] == rows[f"{ROOT}/Trip/IMG_1(1).JPG"]["albums"] == ["Trip", "Trip"]
+    assert rows[f"{YEAR}/IMG_2.JPG"]["albums"] == ["Best", "Kitchen"]
+    assert query(results, "SELECT count(*) FROM albums WHERE title = 'Trip'") == [
+        (2,)
+    ]  # albums of one title stay apart
+    assert report["audit"]["complete"] and report["audit"]["members_elsewhere"] == 2
+
+
+def test_people_of_one_name_are_one_person_however_it_is_spelt(tmp_path: Path) -> None:
+    files = {
+        f"{YEAR}/{name}": content
+        for number, spelling in enumerate(("Zo\u00eb", "Zoe\u0308", " Zo\u00eb"))
+        for name, content in (
+            (f"{number}.jpg", still(None, number)),
+            (f"{number}.jpg.json", sidecar(f"{number}.jpg", people=[{"name": spelling}])),
+        )
+    }
+    _, results, _ = scanned(tmp_path, files)
+    assert query(results, "SELECT name, count(*) FROM people JOIN media_people USING (person_id) GROUP BY 1") == [
+        ("Zo\u00eb", 3)
+    ]
+
+
+def test_country_and_town_of_every_position(tmp_path: Path) -> None:
+    files = {
+        f"{YEAR}/a.jpg": still(),
+        f"{YEAR}/a.jpg.json": sidecar("a.jpg", geoData=BERLIN),
+        f"{YEAR}/b.jpg": still(None, 1),
+        f"{YEAR}/b.jpg.json": sidecar("b.jpg", geoData={"latitude": 0.0, "longitude": 0.0}, geoDataExif=BERLIN),
+        f"{YEAR}/c.jpg": still(None, 2),
+        f"{YEAR}/c.jpg.json": sidecar("c.jpg", geoData={"latitude": 95.0, "longitude": 13.0}),
+    }
+    rows, results, _ = scanned(tmp_path, files)
+    found = {row["name"]: (row["location_rule"], row["country_code"], row["place"]) for row in rows.values()}
+    assert found == {
+        "a.jpg": ("sidecar", "DE", "Berlin"),
+        "b.jpg": ("sidecar_exif", "DE", "Berlin"),
+        "c.jpg": (None, None, None),
+    }
+    assert query(results, "SELECT name, location_rule, country_code, place FROM media ORDER BY 1") == [
+        (name, *values) for name, values in sorted(found.items())
+    ]
+
+
+def test_comments_and_what_an_album_tells_are_kept(tmp_path: Path) -> None:
+    comment = {"text": "Oh!", "contentOwnerName": "Tom", "creationTime": {"timestamp": "1570000000"}, "liked": True}
+    files = {
+        f"{ROOT}/Trip/metadata.json": album(
+            "Trip",
+            location="Portugal",
+            enrichments=[{"narrativeEnrichment": {"text": "First"}}],
+            sharedAlbumComments=[comment],
+        ),
+        f"{ROOT}/Trip/a.jpg": still(),
+        f"{ROOT}/Trip/a.jpg.json": sidecar("a.jpg", sharedAlbumComments=[comment]),
+    }
+    rows, results, _ = scanned(tmp_path, files)
+    (row,) = rows.values()
+    assert [(each["text"], each["author"], each["liked"]) for each in row["comments"]] == [("Oh!", "Tom", True)]
+    assert query(results, "SELECT location, narrative FROM albums") == [("Portugal", "First")]
+    when = "2019-10-02T07:06:40+00:00"
+    assert query(
+        results, "SELECT file_id, album_id, author, text, created_at, liked FROM comments ORDER BY album_id"
+    ) == [
+        (row["file_id"], None, "Tom", "Oh!", when, 1),
+        (None, 1, "Tom", "Oh!", when, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "year"),
+    [
+        ({"Fotos von 2019/a.jpg": b"x"}, "year", 2019),
+        ({"Fotos von 2019/a.jpg": b"x", "Fotos von 2019/lysigogn.json": {"title": "Fotos von 2019"}}, "album", None),
+        ({"2019-07-30/a.jpg": b"x", "2019-07-30/Metadaten.json": {"albumData": {"title": "2019-07-30"}}}, "day", 2019),
+        ({"Papierkorb/a.jpg": b"x"}, "special", None),
+        ({"Untitled(1)/a.jpg": b"x", "Untitled(1)/metadata.json": {}}, "untitled", None),
+    ],
+)
+def test_folders_by_what_they_hold(tmp_path: Path, files: dict[str, Any], kind: str, year: int | None) -> None:
+    rows, results, _ = scanned(tmp_path, {f"{ROOT}/{path}": content for path, content in files.items()})
+    (row,) = rows.values()
+    assert row["folder_kind"] == kind
+    assert query(results, "SELECT kind, year FROM folders") == [(kind, year)]
+    assert (row["taken_year"], row["taken_at_rule"]) == ((2019, "year_folder") if year else (0, None))
