@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks import pairing
 from benchmarks.floor import media_files, read_all
 from pipeline.synthetic import make_library
 
@@ -154,6 +155,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         },
         "start_up_s": {**started, "cluster of 2 ready": cluster},
         "memory_mb": memory,
+        "pairing_us_per_name": pairing.measure(),
         "operations_ms": {name: each["ms_per_file"] for name, each in report["operations"].items()},
     }
 
@@ -169,6 +171,7 @@ def table(found: dict[str, Any]) -> str:
         ("100 files, all in", f"{start['100 files']:.2f} s ({start['100 files parallel']:.2f} s on a cluster)"),
         ("--help", f"{start['help']:.2f} s"),
         *((f"memory (PSS), {name}", f"{value:.0f} MB") for name, value in found["memory_mb"].items()),
+        *pairing.rows(found["pairing_us_per_name"]),
     ]
     operations = ", ".join(f"{name} {value:.3f}" for name, value in found["operations_ms"].items())
     lines = ["| measured | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]

@@ -188,21 +188,19 @@ def folded(name: str) -> str:
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
 
 
-def sidecar_stems(title: str) -> Iterator[tuple[str, str]]:
+def sidecar_stems(title: str) -> tuple[tuple[str, str], ...]:
     """The names without ".json" that a sidecar of `title` may have, the newer spelling first, each with its rule.
 
-    >>> list(sidecar_stems("IMG_1.jpg"))
-    [('IMG_1.jpg.supplemental-metadata', 'supplemental'), ('IMG_1.jpg', 'legacy')]
+    >>> sidecar_stems("IMG_1.jpg")
+    (('IMG_1.jpg.supplemental-metadata', 'supplemental'), ('IMG_1.jpg', 'legacy'))
     """
     full = title + SUPPLEMENT
     short = cut(full, SIDECAR_UNITS)
-    yield short, "supplemental"
-    if short != full:
-        yield full, "supplemental"
+    if short == full:
+        return (full, "supplemental"), (title, "legacy")
+    found = (short, "supplemental"), (full, "supplemental")
     short = cut(title, SIDECAR_UNITS)
-    yield short, "legacy"
-    if short != title:
-        yield title, "legacy"
+    return (*found, (short, "legacy")) if short == title else (*found, (short, "legacy"), (title, "legacy"))
 
 
 def medium_names(title: str) -> tuple[str, ...]:
@@ -235,16 +233,17 @@ def edit_readings(stem: str, extension: str) -> Iterator[EditName]:
     EditName(original='IMG_1', counter='(2)', sure=True)
     """
     base, counter = split_counter(stem)
-    for suffix in _EDITS:
-        if len(base) > len(suffix) and folded(base[-len(suffix) :]) == suffix:
-            yield EditName(base[: -len(suffix)], counter, True)
-            return
-    position = base.rfind("-")
-    if position > 0 and at_limit(base, extension) and _is_cut_edit(folded(base[position:])):
+    position = base.rfind("-")  # no suffix has another hyphen
+    if position <= 0:
+        return
+    tail = folded(base[position:])
+    if tail in _EDITS:
+        yield EditName(base[:position], counter, True)
+    elif at_limit(base, extension) and _is_cut_edit(tail):
         yield EditName(base[:position], counter, False)
 
 
-_EDITS = tuple(sorted({folded(normal(suffix)) for suffix in EDIT_SUFFIXES}, key=len, reverse=True))
+_EDITS = frozenset(folded(normal(suffix)) for suffix in EDIT_SUFFIXES)
 
 
 def short_edit_reading(stem: str) -> EditName | None:

@@ -8,10 +8,12 @@ over all parts of the export before, because a medium and its sidecar may lie in
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from pipeline.problems import Problem
 from pipeline.takeout.names import (
@@ -60,21 +62,51 @@ class FolderPairing:
     unused: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Medium:
-    """A medium's name, taken apart."""
+class Medium(NamedTuple):
+    """A medium's name, taken apart; a tuple, as they are made by the hundred thousand."""
 
     name: str  # as listed
     normal: str  # the form in which it is compared
-    parts: tuple[str, str]  # stem and extension
-    counted: tuple[str, str, str]  # stem without counter, counter or "", extension
+    stem: str  # without extension
+    base: str  # without counter either
+    counter: str  # with its brackets, or ""
+    extension: str  # with its dot, or ""
 
     @classmethod
     def of(cls, name: str) -> Medium:
         """The medium of this name."""
         compared = normal(name)
         stem, extension = split_extension(compared)
-        return cls(name, compared, (stem, extension), (*split_counter(stem), extension))
+        return cls(name, compared, stem, *split_counter(stem), extension)
+
+    @property
+    def title(self) -> str:
+        """The name without counter."""
+        return self.base + self.extension
+
+
+class Index:
+    """Names by a key, which mostly only one of them has: a list for each would be the dearest part of pairing."""
+
+    __slots__ = ("one", "several")
+
+    def __init__(self, keys: Sequence[str], names: Sequence[str]) -> None:
+        self.one = dict(zip(reversed(keys), reversed(names), strict=True))  # the first of them
+        self.several: dict[str, list[str]] = {}
+        if len(self.one) < len(names):
+            for key, name in zip(keys, names, strict=True):
+                if self.one[key] != name:
+                    self.several.setdefault(key, [self.one[key]]).append(name)
+
+    def all(self, key: str) -> Sequence[str]:
+        """Every name that has this key, in order."""
+        if (name := self.one.get(key)) is None:
+            return ()
+        return self.several.get(key) or (name,)
+
+    def only(self, key: str) -> str | None:
+        """The name that has this key, if one alone has it."""
+        return None if key in self.several else self.one.get(key)
 
 
 Stems = Iterable[tuple[str, str]]  # (sidecar's name without ".json", rule)
@@ -82,23 +114,21 @@ Stems = Iterable[tuple[str, str]]  # (sidecar's name without ".json", rule)
 
 def _literal(medium: Medium) -> Stems:
     # A longer name than any title gives has a counter that is one, never part of the title.
-    if units(medium.normal) > MEDIUM_UNITS + 1 and medium.counted[1]:
+    if units(medium.normal) > MEDIUM_UNITS + 1 and medium.counter:
         return ()
     return sidecar_stems(medium.normal)
 
 
 def _moved_counter(medium: Medium) -> Stems:
-    base, counter, extension = medium.counted
-    if not counter:
+    if not medium.counter:
         return ()
-    return [(stem + counter, f"{rule}_counter") for stem, rule in sidecar_stems(base + extension)]
+    return [(stem + medium.counter, f"{rule}_counter") for stem, rule in sidecar_stems(medium.title)]
 
 
 def _without_extension(medium: Medium) -> Iterator[tuple[str, str]]:
-    stem, extension = medium.parts
+    _, _, stem, base, counter, extension = medium
     if not extension:
         return
-    base, counter, _ = medium.counted
     second = split_extension(stem)
     second_base = split_extension(base)
     for title in dict.fromkeys((stem, second[0])):
@@ -123,6 +153,10 @@ SURE = frozenset({"supplemental", "legacy", "supplemental_counter", "legacy_coun
 #: Rules by which a medium shares the sidecar of another.
 _SHARING = frozenset({"edited", "edited_cut", "edited_no_counter", "edited_short", "creation", "live"})
 
+_ENDING = len(".json")
+#: Beside a medium's name of this length its sidecar's has ".suppl" at least, as no medium's name that is longer would.
+_SHORT = SIDECAR_UNITS - len(".suppl")
+_START = re.compile(r"[^.(]{0,40}", re.DOTALL)
 _MOTION = re.compile(r"\.(mp|mv)(~\d+)?", re.IGNORECASE)
 _LIVE = {".mp4", ".mov"}
 
@@ -135,53 +169,74 @@ def pair_folder(
 
 
 class _Work:
-    """The state of pairing one folder."""
+    """The state of pairing one folder.
+
+    Most media have a sidecar of the newer spelling and are paired by it at once; only the others' names are taken apart, and
+    an index is made when the first of them asks for it. Nothing may cost more than the number of names: 100,000 of them can
+    begin alike.
+    """
 
     def __init__(self, media: Iterable[str], sidecars: Iterable[str], read: Mapping[str, SidecarGist]) -> None:
-        self.media = [Medium.of(name) for name in sorted(media)]
+        self.names = sorted(media)
         self.sidecars = sorted(sidecars)
         self.read = read
         self.pairs: dict[str, Pair] = {}
         self.owner: dict[str, str] = {}  # sidecar -> its one medium
-        self.contested: dict[str, list[Medium]] = {}
+        self.contested: dict[str, dict[str, Medium]] = {}  # sidecar -> the media that could have it
         self.moving: dict[str, str] = {}  # still -> the moving half of its live photo
-        self.by_stem: dict[str, list[str]] = defaultdict(list)
-        for name in self.sidecars:
-            gist = read.get(name)
-            if gist is None or gist.kind == "item":
-                self.by_stem[normal(name[: -len(".json")])].append(name)
-        self.by_name: dict[str, Medium] = {medium.normal: medium for medium in reversed(self.media)}
+        self.derived: list[str] = []
+        self.left: list[Medium] = []  # what the names of sidecars alone do not pair
+        self.normals = [normal(name) for name in self.names]
+        self.by_name: dict[str, str] = dict(zip(reversed(self.normals), reversed(self.names), strict=True))
+        self.items = [name for name in self.sidecars if self.may_be_item(name)] if read else self.sidecars
+        self.stems = [normal(name[:-_ENDING]) for name in self.items]
+        self.by_stem = Index(self.stems, self.items)
+
+    def may_be_item(self, name: str) -> bool:
+        """The JSON file is one of an item, as far as is known."""
+        gist = self.read.get(name)
+        return gist is None or gist.kind == "item"
 
     @cached_property
-    def by_folded_stem(self) -> dict[str, list[str]]:
-        """Sidecars by their names without case."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for stem, names in self.by_stem.items():
-            found[folded(stem)].extend(names)
-        return found
+    def ordered_stems(self) -> list[str]:
+        """Names of sidecars in order; those as listed are in order, so this is quick."""
+        return sorted(self.stems)
 
     @cached_property
-    def by_folded_name(self) -> dict[str, list[Medium]]:
+    def by_folded_stem(self) -> Index:
+        """Sidecars that `newest` has left, by their names without case."""
+        names = [name for name in self.items if name not in self.owner]
+        return Index([folded(normal(name[:-_ENDING])) for name in names], names)
+
+    @cached_property
+    def folded_free(self) -> list[str]:
+        """Their names without case, in order."""
+        return sorted(self.by_folded_stem.one)
+
+    @cached_property
+    def by_folded_name(self) -> Index:
         """Media by their names without case."""
-        found: dict[str, list[Medium]] = defaultdict(list)
-        for medium in self.media:
-            found[folded(medium.normal)].append(medium)
-        return found
+        return Index([folded(name) for name in self.normals], self.names)
 
     @cached_property
-    def by_media_stem(self) -> dict[str, list[Medium]]:
-        """Media by their stems without case."""
-        found: dict[str, list[Medium]] = defaultdict(list)
-        for medium in self.media:
-            found[folded(medium.parts[0])].append(medium)
+    def others_by_stem(self) -> dict[str, list[str]]:
+        """What is no still by its extension, by stems without case."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for name, compared in zip(self.names, self.normals, strict=True):
+            stem, extension = split_extension(compared)
+            if extension.lower() not in STILLS:
+                found[folded(stem)].append(name)
         return found
 
     def result(self) -> FolderPairing:
         """All rules, one after the other."""
-        for rule in RULES:
-            self.assign((medium, self.first(rule(medium))) for medium in self.unpaired())
-        for rule in RULES:
-            self.assign((medium, self.first_folded(rule(medium))) for medium in self.unpaired())
+        self.newest()
+        others = self.left = [Medium.of(name) for name in self.names if name not in self.pairs]
+        near = [medium for medium in others if self.near_free(medium.normal)]
+        for find in (self.first, self.first_folded):
+            for rule in RULES:
+                self.assign((medium, find(rule(medium))) for medium in near if medium.name not in self.pairs)
+        self.drop_paired()
         self.by_title()
         steps = (
             self.edited,
@@ -193,34 +248,47 @@ class _Work:
             self.unknown_suffix,
         )
         for step in steps:
-            for medium in self.unpaired():
+            self.drop_paired()
+            for medium in self.left:
                 step(medium)
-        for medium in self.unpaired():
+        self.drop_paired()
+        for medium in self.left:
             self.pairs[medium.name] = Pair(problems=self.contest_problem(medium))
         self.share()
         unused = tuple(name for name in self.sidecars if name not in self.owner)
         return FolderPairing(
             pairs=self.pairs,
-            to_read=tuple(name for name in self.sidecars if name not in self.read and self.is_open(name)),
-            redundant={name: owner for name in unused if (owner := self.second_sidecar_of(name)) is not None},
+            to_read=tuple(name for name in sorted([*unused, *self.unsure(others)]) if name not in self.read),
+            redundant=self.redundant(unused),
             unused=unused,
         )
 
-    def unpaired(self) -> list[Medium]:
-        """The media that no rule has paired yet."""
-        return [medium for medium in self.media if medium.name not in self.pairs]
+    def drop_paired(self) -> None:
+        """Leave only the media that no rule has paired yet."""
+        self.left = [medium for medium in self.left if medium.name not in self.pairs]
 
-    def is_open(self, name: str) -> bool:
-        """The JSON file has to be read: nobody has it, or by a rule that is not sure."""
-        owner = self.owner.get(name)
-        return owner is None or self.pairs[owner].rule not in SURE
+    def unsure(self, media: Iterable[Medium]) -> Iterator[str]:
+        """Sidecars that one of these media has by a rule that is not sure."""
+        for medium in media:
+            pair = self.pairs[medium.name]
+            if pair.rule not in SURE and pair.sidecar is not None and self.owner[pair.sidecar] == medium.name:
+                yield pair.sidecar
 
     # Which sidecar a medium would have
+
+    def newest(self) -> None:
+        """The first answer of the first rule, which is that of most media, for names so short that no other can claim it."""
+        sidecars = self.by_stem.one
+        for name in self.names:
+            if len(name) <= _SHORT and name.isascii():
+                sidecar = sidecars.get((name + SUPPLEMENT)[:SIDECAR_UNITS])
+                if sidecar is not None:
+                    self.give(name, sidecar, "supplemental")
 
     def first(self, stems: Stems, free: bool = True) -> tuple[str, str] | None:
         """The first existing sidecar of these names, with its rule."""
         for stem, rule in stems:
-            for name in self.by_stem.get(stem, ()):
+            for name in self.by_stem.all(stem):
                 if not free or name not in self.owner:
                     return name, rule
         return None
@@ -228,10 +296,29 @@ class _Work:
     def first_folded(self, stems: Stems) -> tuple[str, str] | None:
         """The same without case, where only one fits."""
         for stem, _ in stems:
-            names = [name for name in self.by_folded_stem.get(folded(stem), ()) if name not in self.owner]
-            if len(names) == 1:
-                return names[0], "case"
+            free = self.two_free(self.by_folded_stem, folded(stem))
+            if len(free) == 1:
+                return free[0], "case"
         return None
+
+    def two_free(self, index: Index, key: str) -> list[str]:
+        """Up to two sidecars of this key that nobody has; others that are met are removed, as no one need meet them again."""
+        if (names := index.several.get(key)) is None:
+            return [name for name in index.all(key) if name not in self.owner]
+        free: list[str] = []
+        while names and len(free) < 2:
+            if (name := names.pop()) not in self.owner:
+                free.append(name)
+        names.extend(free)
+        return free
+
+    def near(self, name: str) -> bool:
+        """Some sidecar begins like this name, up to its first dot or bracket; if none does, no rule finds one."""
+        return _some_begins(self.ordered_stems, _START.match(name)[0])  # type: ignore[index]  # it matches the empty string
+
+    def near_free(self, name: str) -> bool:
+        """The same without case, of the sidecars that nobody has."""
+        return _some_begins(self.folded_free, _START.match(name)[0].lower())  # type: ignore[index]
 
     def assign(self, wanted: Iterable[tuple[Medium, tuple[str, str] | None]]) -> None:
         """Pair the media whose sidecar no other one wants by the same rule."""
@@ -240,53 +327,67 @@ class _Work:
             if found is not None:
                 claims[found[0]].append((medium, found[1]))
         for sidecar, claimants in claims.items():
-            owners = [claim for claim in claimants if claim[0].counted[2].lower() not in _LIVE]
+            owners = [claim for claim in claimants if claim[0].extension.lower() not in _LIVE]
             if len(claimants) == 1:
-                self.give(claimants[0][0], sidecar, claimants[0][1])
-            elif len(owners) == 1 and len({medium.parts[0] for medium, _ in claimants}) == 1:
-                self.give(owners[0][0], sidecar, owners[0][1])  # the others are its moving half
+                self.give(claimants[0][0].name, sidecar, claimants[0][1])
+            elif len(owners) == 1 and len({medium.stem for medium, _ in claimants}) == 1:
+                self.give(owners[0][0].name, sidecar, owners[0][1])  # the others are its moving half
             else:
-                known = self.contested.setdefault(sidecar, [])
-                known.extend(medium for medium, _ in claimants if medium not in known)
+                self.contested.setdefault(sidecar, {}).update((medium.name, medium) for medium, _ in claimants)
 
-    def give(self, medium: Medium, sidecar: str, rule: str, *problems: Problem) -> None:
+    def give(self, name: str, sidecar: str, rule: str, *problems: Problem) -> None:
         """Make a medium the one that has the sidecar."""
-        self.owner[sidecar] = medium.name
-        self.pairs[medium.name] = Pair(sidecar, rule, problems=problems)
+        self.owner[sidecar] = name
+        self.pairs[name] = Pair(sidecar, rule, None, None, problems)
 
     # What the sidecars say, where names collide
 
     def by_title(self) -> None:
         """Collisions: names that were cut alike, or a title without extension that several media share."""
-        wanted: dict[str, list[tuple[Medium, str]]] = defaultdict(list)
-        for sidecar, claimants in self.candidates():
-            gist = self.read.get(sidecar)
-            if gist is None or gist.title is None or sidecar in self.owner:
-                continue
-            names = {normal(name) for name in medium_names(gist.title)}
-            counter = split_counter(sidecar[: -len(".json")])[1]
-            for medium in claimants:
-                if medium.name in self.pairs:
-                    continue
-                base, own, extension = medium.counted
-                if medium.normal in names or (base + extension in names and own == counter):
-                    wanted[sidecar].append((medium, "title"))
+        if not self.read:
+            return
+        wanted: dict[str, dict[str, Medium]] = {}
         taken: dict[str, int] = defaultdict(int)
-        for claims in wanted.values():
-            for medium in {medium for medium, _ in claims}:
-                taken[medium.name] += 1
-        for sidecar, claims in wanted.items():
-            if len(claims) == 1 and taken[claims[0][0].name] == 1:
+        for sidecar, title in self.titles():
+            claimants = self.claimants(sidecar, title)
+            if claimants:
+                wanted[sidecar] = claimants
+                for name in claimants:
+                    taken[name] += 1
+        for sidecar, claimants in wanted.items():
+            (name, *others) = claimants
+            if not others and taken[name] == 1:
                 note = Problem("pair", "ambiguous", f"several media could have {sidecar}; its title decided")
-                self.give(claims[0][0], sidecar, "title", note)
+                self.give(name, sidecar, "title", note)
         # Where all but one claimant have found a sidecar by title, the one left has it for lack of others.
         for sidecar, claimants in sorted(self.contested.items()):
-            left = {medium.name: medium for medium in claimants if medium.name not in self.pairs}
-            if sidecar not in self.owner and len(left) == 1 and self.titled(sidecar):
-                (medium,) = left.values()
-                if self.fits(medium, sidecar):
-                    note = Problem("pair", "ambiguous", f"several media could have {sidecar}; the others have another")
-                    self.give(medium, sidecar, "title", note)
+            if sidecar in self.owner or not self.titled(sidecar):
+                continue
+            unpaired = [medium for medium in claimants.values() if medium.name not in self.pairs]
+            if len(unpaired) == 1 and self.fits(unpaired[0], sidecar):
+                note = Problem("pair", "ambiguous", f"several media could have {sidecar}; the others have another")
+                self.give(unpaired[0].name, sidecar, "title", note)
+
+    def titles(self) -> Iterator[tuple[str, str]]:
+        """Sidecars that nobody has yet, with their titles, as far as they have been read."""
+        for sidecar in (*sorted(self.contested), *(name for name in self.sidecars if name not in self.contested)):
+            gist = self.read.get(sidecar)
+            if sidecar not in self.owner and gist is not None and gist.title is not None:
+                yield sidecar, gist.title
+
+    def claimants(self, sidecar: str, title: str) -> dict[str, Medium]:
+        """The media without sidecar that this one may be about, by its name, and that its title names."""
+        stem = normal(sidecar[:-_ENDING])
+        counter = split_counter(sidecar[:-_ENDING])[1]
+        contested = self.contested.get(sidecar)
+        found: dict[str, Medium] = {}
+        for name in map(normal, medium_names(title)):
+            for medium in (*self.by_named.get(name, ()), *self.by_counted.get((name, counter), ())):
+                if medium.name not in self.pairs and (
+                    medium.name in contested if contested is not None else _cut_alike(medium, stem)
+                ):
+                    found[medium.name] = medium
+        return found
 
     def titled(self, sidecar: str) -> bool:
         gist = self.read.get(sidecar)
@@ -298,23 +399,23 @@ class _Work:
         if title is None:
             return True
         _, extension = split_extension(title)
-        return not _is_extension(extension) or medium.counted[0] + medium.counted[2] in {
-            normal(name) for name in medium_names(title)
-        }
+        return not _is_extension(extension) or medium.title in {normal(name) for name in medium_names(title)}
 
-    def candidates(self) -> Iterator[tuple[str, list[Medium]]]:
-        """Every sidecar in question with the media that may have it."""
-        yield from sorted(self.contested.items())
-        long: dict[str, list[Medium]] = defaultdict(list)
-        for medium in self.unpaired():
-            base, _, extension = medium.counted
-            if units(base + extension) >= SIDECAR_UNITS:
-                long[cut(base + extension, SIDECAR_UNITS - 6)].append(medium)
-        for name in self.sidecars:
-            if name not in self.contested and name not in self.owner:
-                stem = normal(name[: -len(".json")])
-                if claimants := long.get(cut(stem, SIDECAR_UNITS - 6)):
-                    yield name, claimants
+    @cached_property
+    def by_named(self) -> dict[str, list[Medium]]:
+        """Media without sidecar by their names."""
+        found: dict[str, list[Medium]] = defaultdict(list)
+        for medium in self.left:
+            found[medium.normal].append(medium)
+        return found
+
+    @cached_property
+    def by_counted(self) -> dict[tuple[str, str], list[Medium]]:
+        """Media without sidecar by their names without counter, and the counter."""
+        found: dict[tuple[str, str], list[Medium]] = defaultdict(list)
+        for medium in self.left:
+            found[medium.title, medium.counter].append(medium)
+        return found
 
     def contest_problem(self, medium: Medium) -> tuple[Problem, ...]:
         for sidecar in self.wanted_by.get(medium.name, ()):
@@ -328,15 +429,15 @@ class _Work:
         """Contested sidecars by the names of the media that could have them."""
         found: dict[str, list[str]] = defaultdict(list)
         for sidecar, claimants in sorted(self.contested.items()):
-            for medium in claimants:
-                found[medium.name].append(sidecar)
+            for name in claimants:
+                found[name].append(sidecar)
         return found
 
     # Edits
 
     def edited(self, medium: Medium) -> None:
         """An edited rendition shares the sidecar of its original (4.1 in most tools' tests), whose number it has."""
-        stem, extension = medium.parts
+        stem, extension = medium.stem, medium.extension
         for reading in edit_readings(stem, extension):
             if self.share_original(medium, reading, extension, "edited" if reading.sure else "edited_cut"):
                 return
@@ -347,7 +448,7 @@ class _Work:
 
     def edited_short(self, medium: Medium) -> None:
         """A suffix cut although there was room for all of it; no rule says so, but nothing else claims such a file."""
-        stem, extension = medium.parts
+        stem, extension = medium.stem, medium.extension
         if reading := short_edit_reading(stem):
             note = Problem("pair", "low_confidence", "taken for an edit by the beginning of its suffix alone")
             self.share_original(medium, reading, extension, "edited_short", note)
@@ -355,11 +456,13 @@ class _Work:
     def share_original(self, medium: Medium, reading: EditName, extension: str, rule: str, *problems: Problem) -> bool:
         stem = reading.original + reading.counter
         original = self.medium_called(stem + extension)
-        if original is None or original is medium:
+        if original is None or original == medium.name:
             original = self.still_called(stem, medium)
         if original is not None:
-            self.pairs[medium.name] = Pair(None, rule, original.name, problems=problems)  # `share` adds the sidecar
+            self.derive(medium, Pair(None, rule, original, problems=problems))
             return True
+        if not self.near(stem) and not self.near_free(stem):
+            return False
         for ending in dict.fromkeys((extension, *STILLS)):
             absent = Medium.of(stem + ending)
             for candidate in RULES:
@@ -369,66 +472,62 @@ class _Work:
                     return True
         return False
 
-    def medium_called(self, name: str) -> Medium | None:
+    def medium_called(self, name: str) -> str | None:
         """The medium of this name; without regard to case if only one fits."""
-        if name in self.by_name:
-            return self.by_name[name]
-        found = self.by_folded_name.get(folded(name), ())
-        return found[0] if len(found) == 1 else None
+        return self.by_name.get(name) or self.by_folded_name.only(folded(name))
 
-    def still_called(self, stem: str, medium: Medium) -> Medium | None:
+    def still_called(self, stem: str, medium: Medium) -> str | None:
         """The likeliest original of this stem with another extension than the edit's."""
-        found = [other for other in self.by_media_stem.get(folded(stem), ()) if other is not medium]
         for ending in STILLS:
-            for other in found:
-                if other.parts[1].lower() == ending:
-                    return other
-        return found[0] if len(found) == 1 and medium.parts[1].lower() not in STILLS else None
+            for name in self.by_folded_name.all(folded(stem + ending)):
+                if name != medium.name:
+                    return name
+        if medium.extension.lower() in STILLS:
+            return None
+        found = [name for name in self.others_by_stem.get(folded(stem), ())[:3] if name != medium.name]
+        return found[0] if len(found) == 1 else None
 
     def cut_off(self, medium: Medium) -> None:
         """Where nothing of "-edited" fits, the edit has its original's name and a number that no sidecar has."""
-        base, counter, extension = medium.counted
+        base, counter, extension = medium.base, medium.counter, medium.extension
         original = self.by_name.get(base + extension) if counter and at_limit(base, extension) else None
-        if original is not None and original.name in self.pairs:
-            found = self.pairs[original.name]
-            note = Problem(
-                "pair", "low_confidence", f"taken for an edit of {original.name}, as no sidecar has its number"
-            )
-            self.pairs[medium.name] = Pair(found.sidecar, "edited_cut_off", original.name, problems=(note,))
+        if original is not None and original in self.pairs:
+            found = self.pairs[original]
+            note = Problem("pair", "low_confidence", f"taken for an edit of {original}, as no sidecar has its number")
+            self.pairs[medium.name] = Pair(found.sidecar, "edited_cut_off", original, problems=(note,))
 
     def created(self, medium: Medium) -> None:
         """What Google Photos made of a picture, when it has no sidecar of its own."""
-        stem, extension = medium.parts
+        stem, extension = medium.stem, medium.extension
         if found := creation_original(stem):
             self.share_original(medium, EditName(found[0], found[1], True), extension, "creation")
 
     def unknown_suffix(self, medium: Medium) -> None:
         """An edit in a language that is not known: a matched medium's stem, a hyphen and a word."""
-        base, counter, extension = medium.counted
+        base, counter, extension = medium.base, medium.counter, medium.extension
         stem, hyphen, word = base.rpartition("-")
         if not hyphen or not stem or len(word) < 2 or not word.replace(" ", "").isalpha() or word != word.lower():
             return
         if word.isascii() and len(word) < 4:
             return
         original = self.medium_called(stem + counter + extension)
-        if original is not None and (found := self.pairs.get(original.name)) and found.sidecar:
-            note = Problem("pair", "low_confidence", f"taken for an edit of {original.name} by its name alone")
-            self.pairs[medium.name] = Pair(found.sidecar, "edited_unknown_suffix", original.name, problems=(note,))
+        if original is not None and (found := self.pairs.get(original)) and found.sidecar:
+            note = Problem("pair", "low_confidence", f"taken for an edit of {original} by its name alone")
+            self.pairs[medium.name] = Pair(found.sidecar, "edited_unknown_suffix", original, problems=(note,))
 
     # Live and motion photos
 
     def motion(self, medium: Medium) -> None:
         """The moving half of a live or motion photo, which has no sidecar, takes that of the still."""
-        names = _still_names(medium)
-        if not names:
-            return
-        for name in names:
+        for name in _still_names(medium):
             still = self.medium_called(name)
-            if still is not None and still is not medium:
-                self.moving.setdefault(still.name, medium.name)
-                self.pairs[medium.name] = Pair(None, "live", live_partner=still.name)  # `share` adds the sidecar
+            if still is not None and still != medium.name:
+                self.moving.setdefault(still, medium.name)
+                self.derive(medium, Pair(None, "live", live_partner=still))
                 return
-        for name in names:
+        if not self.near(medium.normal):
+            return
+        for name in _still_names(medium):
             absent = Medium.of(name)
             for candidate in RULES[:2]:
                 if match := self.first(candidate(absent), free=False):
@@ -439,14 +538,21 @@ class _Work:
 
     # What derived files share
 
+    def derive(self, medium: Medium, pair: Pair) -> None:
+        """Note what a medium is derived from; `share` adds the sidecar."""
+        self.pairs[medium.name] = pair
+        self.derived.append(medium.name)
+
     def share(self) -> None:
         """Give edits and moving halves the sidecar of what they are derived from, however late that was found."""
         for still, moving in self.moving.items():
-            self.pairs[still] = replace(self.pairs[still], live_partner=moving)
-        for name, pair in self.pairs.items():
-            if pair.rule in _SHARING and pair.sidecar is None:
-                sidecar = self.pairs[self.source_of(name)].sidecar
-                self.pairs[name] = replace(pair, sidecar=sidecar, rule=pair.rule if sidecar else None)
+            pair = self.pairs[still]
+            self.pairs[still] = Pair(pair.sidecar, pair.rule, pair.edited_of, moving, pair.problems)
+        for name in self.derived:
+            pair = self.pairs[name]
+            sidecar = self.pairs[self.source_of(name)].sidecar
+            rule = pair.rule if sidecar else None
+            self.pairs[name] = Pair(sidecar, rule, pair.edited_of, pair.live_partner, pair.problems)
 
     def source_of(self, name: str) -> str:
         """What a medium is derived from, by way of others if need be."""
@@ -462,32 +568,31 @@ class _Work:
     # What is left
 
     @cached_property
-    def by_lenient_title(self) -> dict[str, list[str]]:
+    def by_lenient_title(self) -> Index:
         """Free sidecars by the media names that they have if their suffix was shortened more than the rule says."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for name in self.sidecars:
-            gist = self.read.get(name)
-            if name in self.owner or (gist is not None and gist.kind != "item"):
+        keys: list[str] = []
+        names: list[str] = []
+        for name, whole in zip(self.items, self.stems, strict=True):
+            if name in self.owner:
                 continue
-            stem, counter = split_counter(normal(name[: -len(".json")]))
+            stem, counter = split_counter(whole)
             title, dot, tail = stem.rpartition(".")
             if dot and SUPPLEMENT.startswith(f".{tail}"):
                 title, inner = split_counter(title)
                 base, extension = split_extension(title)
-                found[folded(base + (counter or inner) + extension)].append(name)
-                if not extension:
-                    found[folded(title + (counter or inner))].append(name)
-        return found
+                keys.append(folded(base + (counter or inner) + extension))
+                names.append(name)
+        return Index(keys, names)
 
     def lenient(self, medium: Medium) -> None:
         """Spellings that were reported once (GooglePhotosTakeoutHelper forks' tests), and another still's sidecar."""
-        names = [name for name in self.by_lenient_title.get(folded(medium.normal), ()) if name not in self.owner]
+        names = self.two_free(self.by_lenient_title, folded(medium.normal))
         if len(names) == 1:
             note = Problem("pair", "low_confidence", f"{names[0]} is spelt as no rule says")
-            self.give(medium, names[0], "lenient", note)
+            self.give(medium.name, names[0], "lenient", note)
             return
-        stem, extension = medium.parts
-        if extension.lower() not in STILLS:
+        stem, extension = medium.stem, medium.extension
+        if extension.lower() not in STILLS or not self.read or not self.near_free(stem):
             return
         for ending in STILLS:
             if ending == extension.lower():
@@ -495,46 +600,53 @@ class _Work:
             for other in (Medium.of(stem + ending), Medium.of(stem + ending.upper())):
                 match = self.first(_literal(other)) or self.first(_moved_counter(other))
                 gist = self.read.get(match[0]) if match else None
-                if (
-                    match
-                    and gist
-                    and gist.title
-                    and folded(split_extension(gist.title)[0]) == folded(medium.counted[0])
-                ):
+                if match and gist and gist.title and folded(split_extension(gist.title)[0]) == folded(medium.base):
                     note = Problem("pair", "low_confidence", f"{match[0]} names another extension")
-                    self.give(medium, match[0], "other_extension", note)
+                    self.give(medium.name, match[0], "other_extension", note)
                     return
 
-    def second_sidecar_of(self, sidecar: str) -> str | None:
-        """The medium that has another sidecar in place of this one."""
-        return self.seconds.get(sidecar)
-
-    @cached_property
-    def seconds(self) -> dict[str, str]:
-        """Sidecars that some rule would give to a medium which has a better one."""
+    def redundant(self, unused: Iterable[str]) -> dict[str, str]:
+        """Sidecars, among the unused, that some rule would give to a medium which has a better one."""
+        items = [name for name in unused if self.may_be_item(name)]
+        free = Index([normal(name[:-_ENDING]) for name in items], items)
         found: dict[str, str] = {}
-        for medium in self.media:
-            pair = self.pairs[medium.name]
-            if pair.sidecar is None or self.owner.get(pair.sidecar) != medium.name:
-                continue
-            for rule in RULES[:2]:
-                for stem, _ in rule(medium):
-                    for name in self.by_stem.get(stem, ()):
-                        if name not in self.owner:
-                            found.setdefault(name, medium.name)
+        for name in self.owner.values() if items else ():
+            for stem, _ in self.stems_with_its_number(name):
+                for other in free.all(stem):
+                    found[other] = min(name, found.get(other, name))
         return found
 
+    def stems_with_its_number(self, name: str) -> Stems:
+        """What the first two rules say."""
+        if ")" not in name:
+            return sidecar_stems(normal(name))  # there is no counter
+        return (found for rule in RULES[:2] for found in rule(Medium.of(name)))
 
-def _still_names(medium: Medium) -> list[str]:
+
+def _some_begins(ordered: Sequence[str], start: str) -> bool:
+    if not start.isascii():
+        return True  # what is compared may be composed otherwise
+    position = bisect_left(ordered, start)
+    return position < len(ordered) and ordered[position].startswith(start)
+
+
+def _cut_alike(medium: Medium, stem: str) -> bool:
+    """Names so long that they are cut, the same as far as a number can have left it."""
+    limit = SIDECAR_UNITS - 6
+    return units(medium.title) >= SIDECAR_UNITS and cut(medium.title, limit) == cut(stem, limit)
+
+
+def _still_names(medium: Medium) -> Iterator[str]:
     """Names that the still of a motion photo's moving part may have, the likelier first; none if it is no such part."""
-    base, counter, extension = medium.counted
-    stem = medium.parts[0]
+    base, counter, extension = medium.base, medium.counter, medium.extension
     if not extension:
-        return [medium.normal + ending for ending in STILLS]
-    if _MOTION.fullmatch(extension):
-        return [base + extension + counter + ending for ending in STILLS] + [stem + ending for ending in STILLS]
-    if extension.lower() in _LIVE:
-        # The still's extension may be longer, and its stem then one unit shorter.
-        endings = [form for ending in STILLS for form in (ending, ending.upper())]
-        return [cut(base, MEDIUM_UNITS - units(ending)) + counter + ending for ending in endings]
-    return []
+        yield from (medium.normal + ending for ending in STILLS)
+    elif _MOTION.fullmatch(extension):
+        yield from (base + extension + counter + ending for ending in STILLS)
+        yield from (medium.stem + ending for ending in STILLS)
+    elif extension.lower() in _LIVE:
+        for ending in STILLS:
+            # The still's extension may be longer, and its stem then one unit shorter.
+            start = cut(base, MEDIUM_UNITS - units(ending)) + counter
+            yield start + ending
+            yield start + ending.upper()
