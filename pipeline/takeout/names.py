@@ -9,6 +9,7 @@ Names come as `os.fsdecode` gives them, so they may hold lone surrogates; nothin
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -206,10 +207,95 @@ def sidecar_stems(title: str) -> tuple[tuple[str, str], ...]:
 def medium_names(title: str) -> tuple[str, ...]:
     """The names, without a counter, that the medium of `title` may have (TakeoutExtractor README; immich-go #482).
 
-    A cut that would split a character may keep or drop it.
+    A cut that would split a character may keep or drop it. HTML entities are taken as they stand first, then as what they mean.
+
+    >>> medium_names("Tom &amp; Jerry.jpg")
+    ('Tom _amp; Jerry.jpg', 'Tom _ Jerry.jpg')
     """
-    stem, extension = split_extension(_FORBIDDEN.sub("_", title))
-    return tuple(dict.fromkeys(cut(stem, MEDIUM_UNITS - units(extension) + more) + extension for more in (0, 1)))
+    names: dict[str, None] = {}
+    for full in full_names(title):
+        stem, extension = split_extension(full)
+        for more in (0, 1):
+            names[cut(stem, MEDIUM_UNITS - units(extension) + more) + extension] = None
+    return tuple(names)
+
+
+def full_names(title: str) -> tuple[str, ...]:
+    """A title as a name, before anything is cut."""
+    return tuple(_FORBIDDEN.sub("_", reading) for reading in title_readings(title))
+
+
+def title_readings(title: str) -> tuple[str, ...]:
+    """A title as it stands, and as it reads if it is HTML."""
+    if "&" not in title:
+        return (title,)
+    return tuple(dict.fromkeys((title, html.unescape(title))))
+
+
+def is_extension(text: str) -> bool:
+    """A dot and two to four letters or digits, a letter first."""
+    return re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{1,3}", text) is not None
+
+
+def title_agrees(title: str, medium: str) -> bool:
+    """The name of a medium can come from this title: by replaced characters, a cut, a counter, another extension, an edit ...
+
+    False is a contradiction, though no proof that the two do not belong together: a title can have nothing to do with the name.
+
+    >>> title_agrees("Tom & Jerry", "Tom _ Jerry(1).jpg"), title_agrees("IMG_2.jpg", "IMG_1.jpg")
+    (True, False)
+    """
+    if title == medium:
+        return True
+    compared = _FORBIDDEN.sub("_", normal(medium))
+    stem, extension = split_extension(compared)
+    base = split_counter(stem)[0]
+    if title == base + extension:
+        return True
+    cuts = tuple(_plain(start) for start in (stem, base) if at_limit(start, extension))
+    names = {_plain(name) for name in _with_originals((compared, base + extension, stem, base), extension)}
+    for whole in map(normal, full_names(title)):
+        for form in map(_plain, _without_extensions(whole)):
+            if form in names or (cuts and form.startswith(cuts)):
+                return True
+    return False
+
+
+_ADDED = re.compile(r"\.(?=[^.]*[A-Za-z])[A-Za-z0-9]{2,5}(~\d+)?")
+
+
+def _plain(name: str) -> str:
+    return folded(name).rstrip(" .")
+
+
+def _without_extensions(name: str) -> Iterator[str]:
+    """A name, and what is before its extension, and before one more."""
+    yield name
+    for _ in range(2):
+        name, extension = split_extension(name)
+        if not _ADDED.fullmatch(extension):
+            return
+        yield name
+
+
+def _with_originals(names: tuple[str, ...], extension: str) -> Iterator[str]:
+    """Names, and those of what they may be an edit or a creation of, without their extensions."""
+    for name in names:
+        for form in _without_extensions(name):
+            yield form
+            while original := _original(form, extension):
+                yield (form := original)
+                yield form + extension
+
+
+def _original(stem: str, extension: str) -> str | None:
+    for reading in edit_readings(stem, extension):
+        return reading.original
+    if found := creation_original(stem):
+        return found[0]
+    if short := short_edit_reading(stem):
+        return short.original
+    return unknown_edit(split_counter(stem)[0])
 
 
 def at_limit(stem: str, extension: str) -> bool:
@@ -257,6 +343,18 @@ def short_edit_reading(stem: str) -> EditName | None:
     if original and hyphen and len(tail) >= 3 and _is_cut_edit("-" + folded(tail)):
         return EditName(original, counter, False)
     return None
+
+
+def unknown_edit(base: str) -> str | None:
+    """The original of what may be an edit in a language that is not known: what precedes a hyphen and a word in lower case.
+
+    >>> unknown_edit("IMG_1-oñembohekopyre"), unknown_edit("IMG_1-BURST"), unknown_edit("IMG-new")
+    ('IMG_1', None, None)
+    """
+    stem, hyphen, word = base.rpartition("-")
+    if not hyphen or not stem or len(word) < 2 or not word.replace(" ", "").isalpha() or word != word.lower():
+        return None
+    return None if word.isascii() and len(word) < 4 else stem
 
 
 @lru_cache(maxsize=1024)

@@ -27,13 +27,17 @@ from pipeline.takeout.names import (
     cut,
     edit_readings,
     folded,
+    full_names,
+    is_extension,
     medium_names,
     normal,
     short_edit_reading,
     sidecar_stems,
     split_counter,
     split_extension,
+    title_agrees,
     units,
+    unknown_edit,
 )
 from pipeline.takeout.sidecar import SidecarGist
 
@@ -125,33 +129,30 @@ def _moved_counter(medium: Medium) -> Stems:
     return [(stem + medium.counter, f"{rule}_counter") for stem, rule in sidecar_stems(medium.title)]
 
 
-def _without_extension(medium: Medium) -> Iterator[tuple[str, str]]:
-    _, _, stem, base, counter, extension = medium
-    if not extension:
-        return
-    second = split_extension(stem)
-    second_base = split_extension(base)
-    for title in dict.fromkeys((stem, second[0])):
-        if title and (title == stem or _is_extension(second[1])):
-            yield from ((found, f"{rule}_no_extension") for found, rule in sidecar_stems(title))
-    if counter:
-        for title in dict.fromkeys((base, second_base[0])):
-            if title and (title == base or _is_extension(second_base[1])):
-                yield from ((found + counter, f"{rule}_no_extension") for found, rule in sidecar_stems(title))
+def _without_extension(medium: Medium) -> Stems:
+    return _of_title(medium, medium.stem, medium.base) if medium.extension else ()
 
 
-def _is_extension(text: str) -> bool:
-    return re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{1,3}", text) is not None
+def _without_two(medium: Medium) -> Stems:
+    (stem, second), (base, of_base) = split_extension(medium.stem), split_extension(medium.base)
+    return _of_title(medium, stem if is_extension(second) else "", base if is_extension(of_base) else "")
+
+
+def _of_title(medium: Medium, title: str, counted: str) -> Iterator[tuple[str, str]]:
+    if title:
+        yield from ((found, f"{rule}_no_extension") for found, rule in sidecar_stems(title))
+    if counted and medium.counter:
+        yield from ((found + medium.counter, f"{rule}_no_extension") for found, rule in sidecar_stems(counted))
 
 
 #: The rules by which the name of a medium gives that of its sidecar, surest first.
-RULES: tuple[Callable[[Medium], Stems], ...] = (_literal, _moved_counter, _without_extension)
+RULES: tuple[Callable[[Medium], Stems], ...] = (_literal, _moved_counter, _without_extension, _without_two)
 
 #: Rules whose pairs stand without a look into the sidecar.
 SURE = frozenset({"supplemental", "legacy", "supplemental_counter", "legacy_counter"})
 
-#: Rules by which a medium shares the sidecar of another.
-_SHARING = frozenset({"edited", "edited_cut", "edited_no_counter", "edited_short", "creation", "live"})
+#: Rules by which a medium may have the sidecar of an original that is not there, with others that are derived from it.
+_INHERITING = frozenset({"edited", "edited_cut", "edited_no_counter", "edited_short", "creation", "live_orphan"})
 
 _ENDING = len(".json")
 #: Beside a medium's name of this length its sidecar's has ".suppl" at least, as no medium's name that is longer would.
@@ -238,6 +239,7 @@ class _Work:
                 self.assign((medium, find(rule(medium))) for medium in near if medium.name not in self.pairs)
         self.drop_paired()
         self.by_title()
+        self.likeliest()
         steps = (
             self.edited,
             self.cut_off,
@@ -258,7 +260,11 @@ class _Work:
         unused = tuple(name for name in self.sidecars if name not in self.owner)
         return FolderPairing(
             pairs=self.pairs,
-            to_read=tuple(name for name in sorted([*unused, *self.unsure(others)]) if name not in self.read),
+            to_read=tuple(
+                name
+                for name in sorted({*unused, *self.unsure(others), *self.cut_alike(unused)})
+                if name not in self.read
+            ),
             redundant=self.redundant(unused),
             unused=unused,
         )
@@ -273,6 +279,14 @@ class _Work:
             pair = self.pairs[medium.name]
             if pair.rule not in SURE and pair.sidecar is not None and self.owner[pair.sidecar] == medium.name:
                 yield pair.sidecar
+
+    def cut_alike(self, unused: Iterable[str]) -> Iterator[str]:
+        """Sidecars of which there is an unused one that was cut to the same name: only the titles tell whose is whose."""
+        starts = {split_counter(normal(name[:-_ENDING]))[0] for name in unused}
+        long = {start for start in starts if units(start) >= SIDECAR_UNITS}
+        for name, stem in zip(self.items, self.stems, strict=True) if long else ():
+            if len(stem) > SIDECAR_UNITS // 2 and split_counter(stem)[0] in long:
+                yield name
 
     # Which sidecar a medium would have
 
@@ -292,6 +306,16 @@ class _Work:
                 if not free or name not in self.owner:
                     return name, rule
         return None
+
+    def is_another(self, sidecar: str, medium: Medium) -> bool:
+        """Both were cut to the same name, but the title, which explains the sidecar's, is not the medium's."""
+        gist = self.read.get(sidecar)
+        if gist is None or gist.title is None or units(medium.title) < SIDECAR_UNITS:
+            return False
+        stem = split_counter(normal(sidecar[:-_ENDING]))[0]
+        return not title_agrees(gist.title, medium.name) and any(
+            cut(normal(name), SIDECAR_UNITS) == stem for name in full_names(gist.title)
+        )
 
     def first_folded(self, stems: Stems) -> tuple[str, str] | None:
         """The same without case, where only one fits."""
@@ -328,12 +352,13 @@ class _Work:
                 claims[found[0]].append((medium, found[1]))
         for sidecar, claimants in claims.items():
             owners = [claim for claim in claimants if claim[0].extension.lower() not in _LIVE]
-            if len(claimants) == 1:
-                self.give(claimants[0][0].name, sidecar, claimants[0][1])
-            elif len(owners) == 1 and len({medium.stem for medium, _ in claimants}) == 1:
-                self.give(owners[0][0].name, sidecar, owners[0][1])  # the others are its moving half
-            else:
+            if len(owners) != 1 or len({medium.stem for medium, _ in claimants}) > 1:
+                owners = claimants  # otherwise the others are its moving half
+            medium, rule = owners[0]
+            if len(owners) > 1 or self.is_another(sidecar, medium):
                 self.contested.setdefault(sidecar, {}).update((medium.name, medium) for medium, _ in claimants)
+            else:
+                self.give(medium.name, sidecar, rule)
 
     def give(self, name: str, sidecar: str, rule: str, *problems: Problem) -> None:
         """Make a medium the one that has the sidecar."""
@@ -368,6 +393,23 @@ class _Work:
                 note = Problem("pair", "ambiguous", f"several media could have {sidecar}; the others have another")
                 self.give(unpaired[0].name, sidecar, "title", note)
 
+    def likeliest(self) -> None:
+        """Media that differ in their extensions only, and a title without extension that fits all: Google adds ".jpg" to such
+        a title, so that is the likelier one, then the others in the order of STILLS."""
+        for sidecar, claimants in sorted(self.contested.items()):
+            gist = self.read.get(sidecar)
+            if sidecar in self.owner or gist is None or gist.title is None:
+                continue
+            if is_extension(split_extension(gist.title)[1]):
+                continue  # it names an extension, but that of none of them
+            left = [medium for medium in claimants.values() if medium.name not in self.pairs]
+            fitting = sorted((m for m in left if title_agrees(gist.title, m.name)), key=_likelihood)
+            if len(fitting) > 1 and len({medium.stem for medium in fitting}) == 1:
+                first, second, *others = fitting
+                more = f", or {len(others)} more" if others else ""
+                note = Problem("pair", "ambiguous", f"{sidecar} could also be that of {second.name}{more}")
+                self.give(first.name, sidecar, "ambiguous", note)
+
     def titles(self) -> Iterator[tuple[str, str]]:
         """Sidecars that nobody has yet, with their titles, as far as they have been read."""
         for sidecar in (*sorted(self.contested), *(name for name in self.sidecars if name not in self.contested)):
@@ -398,8 +440,9 @@ class _Work:
         title = self.read[sidecar].title
         if title is None:
             return True
-        _, extension = split_extension(title)
-        return not _is_extension(extension) or medium.title in {normal(name) for name in medium_names(title)}
+        if is_extension(split_extension(title)[1]):
+            return medium.title in {normal(name) for name in medium_names(title)}
+        return title_agrees(title, medium.name)
 
     @cached_property
     def by_named(self) -> dict[str, list[Medium]]:
@@ -419,9 +462,15 @@ class _Work:
 
     def contest_problem(self, medium: Medium) -> tuple[Problem, ...]:
         for sidecar in self.wanted_by.get(medium.name, ()):
-            if sidecar not in self.owner:
+            owner = self.owner.get(sidecar)
+            if owner is None:
                 count = len(self.contested[sidecar])
+                if count == 1:
+                    message = f"{sidecar} was cut to the same name, but has the title of another file"
+                    return (Problem("pair", "ambiguous", message),)
                 return (Problem("pair", "ambiguous", f"{count} media could have {sidecar}; none got it"),)
+            if self.pairs[owner].rule == "ambiguous":
+                return (Problem("pair", "ambiguous", f"{sidecar} went to {owner}, which is likelier to be its medium"),)
         return ()
 
     @cached_property
@@ -439,12 +488,25 @@ class _Work:
         """An edited rendition shares the sidecar of its original (4.1 in most tools' tests), whose number it has."""
         stem, extension = medium.stem, medium.extension
         for reading in edit_readings(stem, extension):
+            if self.is_half_of_titled(medium, reading):
+                return
             if self.share_original(medium, reading, extension, "edited" if reading.sure else "edited_cut"):
                 return
             if reading.counter:
                 note = Problem("pair", "low_confidence", f"there is no original with the number {reading.counter}")
                 if self.share_original(medium, replace(reading, counter=""), extension, "edited_no_counter", note):
                     return
+
+    def is_half_of_titled(self, medium: Medium, reading: EditName) -> bool:
+        """ "IMG_1-edited" is the title of a still here, and this its moving half; unless there is a video to be the edit of."""
+        if medium.extension.lower() not in _LIVE or self.has_own(reading.original + reading.counter + medium.extension):
+            return False
+        return any(map(self.has_own, _still_names(medium)))
+
+    def has_own(self, name: str) -> bool:
+        """There is a medium of this name, and it has a sidecar."""
+        found = self.medium_called(name)
+        return found is not None and found in self.pairs and self.pairs[found].sidecar is not None
 
     def edited_short(self, medium: Medium) -> None:
         """A suffix cut although there was room for all of it; no rule says so, but nothing else claims such a file."""
@@ -466,11 +528,18 @@ class _Work:
         for ending in dict.fromkeys((extension, *STILLS)):
             absent = Medium.of(stem + ending)
             for candidate in RULES:
-                if match := self.first(candidate(absent), free=False) or self.first_folded(candidate(absent)):
-                    self.pairs[medium.name] = Pair(match[0], rule, problems=problems)
-                    self.owner.setdefault(match[0], medium.name)
+                match = self.first(candidate(absent), free=False) or self.first_folded(candidate(absent))
+                if match and self.inherit(medium, match[0], rule, *problems):
                     return True
         return False
+
+    def inherit(self, medium: Medium, sidecar: str, rule: str, *problems: Problem) -> bool:
+        """Give what is left of an item, its original being missing, the sidecar of that, if no other item has it."""
+        owner = self.owner.setdefault(sidecar, medium.name)
+        if owner != medium.name and self.pairs[owner].rule not in _INHERITING:
+            return False
+        self.pairs[medium.name] = Pair(sidecar, rule, problems=problems)
+        return True
 
     def medium_called(self, name: str) -> str | None:
         """The medium of this name; without regard to case if only one fits."""
@@ -505,12 +574,8 @@ class _Work:
     def unknown_suffix(self, medium: Medium) -> None:
         """An edit in a language that is not known: a matched medium's stem, a hyphen and a word."""
         base, counter, extension = medium.base, medium.counter, medium.extension
-        stem, hyphen, word = base.rpartition("-")
-        if not hyphen or not stem or len(word) < 2 or not word.replace(" ", "").isalpha() or word != word.lower():
-            return
-        if word.isascii() and len(word) < 4:
-            return
-        original = self.medium_called(stem + counter + extension)
+        stem = unknown_edit(base)
+        original = self.medium_called(stem + counter + extension) if stem else None
         if original is not None and (found := self.pairs.get(original)) and found.sidecar:
             note = Problem("pair", "low_confidence", f"taken for an edit of {original} by its name alone")
             self.pairs[medium.name] = Pair(found.sidecar, "edited_unknown_suffix", original, problems=(note,))
@@ -532,9 +597,8 @@ class _Work:
             for candidate in RULES[:2]:
                 if match := self.first(candidate(absent), free=False):
                     note = Problem("pair", "low_confidence", f"{match[0]} belongs to a still that is not here")
-                    self.pairs[medium.name] = Pair(match[0], "live_orphan", problems=(note,))
-                    self.owner.setdefault(match[0], medium.name)
-                    return
+                    if self.inherit(medium, match[0], "live_orphan", note):
+                        return
 
     # What derived files share
 
@@ -557,7 +621,7 @@ class _Work:
     def source_of(self, name: str) -> str:
         """What a medium is derived from, by way of others if need be."""
         seen = {name}
-        while (pair := self.pairs[name]).sidecar is None and pair.rule in _SHARING:
+        while (pair := self.pairs[name]).sidecar is None and pair.rule is not None:
             above = pair.edited_of or pair.live_partner
             if above is None or above in seen:
                 break
@@ -634,6 +698,12 @@ def _cut_alike(medium: Medium, stem: str) -> bool:
     """Names so long that they are cut, the same as far as a number can have left it."""
     limit = SIDECAR_UNITS - 6
     return units(medium.title) >= SIDECAR_UNITS and cut(medium.title, limit) == cut(stem, limit)
+
+
+def _likelihood(medium: Medium) -> tuple[bool, int, str]:
+    """By what a title without extension is likelier to be: ".jpg" as Google writes it, the other stills, anything else."""
+    lower = medium.extension.lower()
+    return medium.extension != ".jpg", STILLS.index(lower) if lower in STILLS else len(STILLS), medium.name
 
 
 def _still_names(medium: Medium) -> Iterator[str]:
