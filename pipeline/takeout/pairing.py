@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from functools import cached_property
 from typing import NamedTuple
 
@@ -148,6 +149,30 @@ def _of_title(medium: Medium, title: str, counted: str) -> Iterator[tuple[str, s
 #: The rules by which the name of a medium gives that of its sidecar, surest first.
 RULES: tuple[Callable[[Medium], Stems], ...] = (_literal, _moved_counter, _without_extension, _without_two)
 
+#: Every rule that a Pair can have, in the order in which they are tried, and what it says of the sidecar or the file.
+RULE_MEANINGS: dict[str, str] = {
+    "supplemental": "named after the file and “.supplemental-metadata”, cut to 46 characters",
+    "legacy": "named after the file, cut to 46 characters, as in exports until late 2024",
+    "supplemental_counter": "the same with “.supplemental-metadata”, the file's number standing at the end",
+    "legacy_counter": "named after the file, its number standing at the end",
+    "supplemental_no_extension": "named after the file without its extension, which Google added, and “.supplemental-metadata”",
+    "legacy_no_extension": "named after the file without its extension, which Google added",
+    "case": "named after the file but for capital letters, and no other is",
+    "title": "several files could have it by its name; the title in it decides",
+    "ambiguous": "files that differ in their extensions only could have it; this is the likeliest",
+    "edited": "the file is an edited version, and shares what its original has",
+    "edited_cut": "the same, the suffix being cut as the name is as long as may be",
+    "edited_no_counter": "an edited version with a number that no original has; the one without number is taken",
+    "edited_cut_off": "a name as long as may be with a number that no sidecar has: an edited version without room for a suffix",
+    "live": "the file is the moving half of a photo, and shares what that has",
+    "live_orphan": "the same, the photo itself not being there",
+    "lenient": "named after the file in a spelling that was seen once only: a suffix too short, a number before it",
+    "other_extension": "named after another kind of picture of that name, and the title agrees",
+    "creation": "Google Photos made the file of another, and it shares what that has",
+    "edited_short": "an edited version by the beginning of a suffix, although there was room for all of it",
+    "edited_unknown_suffix": "an edited version in a language that is not known",
+}
+
 #: Rules whose pairs stand without a look into the sidecar.
 SURE = frozenset({"supplemental", "legacy", "supplemental_counter", "legacy_counter"})
 
@@ -167,6 +192,28 @@ def pair_folder(
 ) -> FolderPairing:
     """Pair the media names of one folder with its JSON names; `read` is what is known of JSON files by content."""
     return _Work(media, sidecars, read or {}).result()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A JSON file that a medium has or could have. `rule` is None for one that no rule gives it, but nearly.
+
+    `through` is the medium that the chosen one is shared with; `why_not` says why another was not chosen.
+    """
+
+    sidecar: str
+    rule: str | None
+    chosen: bool
+    why_not: str | None = None
+    through: str | None = None
+
+
+def explain_pair(
+    name: str, media: Iterable[str], sidecars: Iterable[str], read: Mapping[str, SidecarGist] | None = None
+) -> tuple[Candidate, ...]:
+    """What `pair_folder` considers for one medium of a folder, surest first; and what nearly fits one that has none."""
+    work = _Work(media, sidecars, read or {})
+    return _Explanation(work, work.result(), Medium.of(name)).candidates()
 
 
 class _Work:
@@ -685,6 +732,99 @@ class _Work:
         if ")" not in name:
             return sidecar_stems(normal(name))  # there is no counter
         return (found for rule in RULES[:2] for found in rule(Medium.of(name)))
+
+
+class _Explanation:
+    """Why a medium has the sidecar it has, read off the finished work on its folder."""
+
+    def __init__(self, work: _Work, pairing: FolderPairing, medium: Medium) -> None:
+        self.work = work
+        self.pairing = pairing
+        self.medium = medium
+        self.pair = pairing.pairs[medium.name]
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Sidecars by every rule, each once, in the order in which they are tried."""
+        rules: dict[str, str] = {}
+        for sidecar, rule in self.by_name():
+            rules.setdefault(sidecar, rule)
+        if self.pair.sidecar is not None:
+            rules.setdefault(self.pair.sidecar, self.pair.rule or "")
+        through = self.pair.edited_of or (self.pair.live_partner if self.pair.rule == "live" else None)
+        found = [
+            Candidate(sidecar, self.pair.rule, True, None, through)
+            if sidecar == self.pair.sidecar
+            else Candidate(sidecar, rule, False, self.why_not(sidecar))
+            for sidecar, rule in rules.items()
+        ]
+        if self.pair.sidecar is None:
+            found += (Candidate(sidecar, None, False, self.misses(sidecar)) for sidecar in self.nearest(rules))
+        return tuple(found)
+
+    def by_name(self) -> Iterator[tuple[str, str]]:
+        """Every JSON file that the rules for names lead to, whoever has it and whatever it is."""
+        names = self.work.sidecars
+        stems = [normal(name[:-_ENDING]) for name in names]
+        exact = Index(stems, names)
+        without_case = Index([folded(stem) for stem in stems], names)
+        for index, form in ((exact, str), (without_case, folded)):
+            for rule in RULES:
+                for stem, label in rule(self.medium):
+                    yield from ((name, label if index is exact else "case") for name in index.all(form(stem)))
+        yield from ((name, "lenient") for name in self.work.by_lenient_title.all(folded(self.medium.normal)))
+
+    def why_not(self, sidecar: str) -> str:
+        """Why the medium does not have a sidecar that some rule leads to."""
+        gist = self.work.read.get(sidecar)
+        if gist is not None and gist.kind != "item":
+            return f"it is not about a photo or video ({gist.kind})"
+        owner = self.work.owner.get(sidecar)
+        if owner is not None and owner != self.medium.name:
+            return f"it belongs to {owner} by {self.pairing.pairs[owner].rule}"
+        if self.pair.sidecar is not None:
+            return f"{self.pair.sidecar} was found first, by {self.pair.rule}"
+        if gist is not None and gist.title is not None and not title_agrees(gist.title, self.medium.name):
+            return f"its title is {gist.title!r}"
+        others = [name for name in self.work.contested.get(sidecar, ()) if name != self.medium.name]
+        if others:
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            return f"other media could have it as well: {', '.join(others[:3])}{more}"
+        return "other JSON files have the same name but for capitals"
+
+    def nearest(self, known: Mapping[str, str], most: int = 3) -> list[str]:
+        """Free sidecars whose names are most like the medium's, of those that begin like it."""
+        start = folded(self.medium.base)
+        start = start[: max(3, len(start) * 2 // 3)]
+        near = [
+            (SequenceMatcher(None, self.medium.normal, _as_medium(name)).ratio(), name)
+            for name in self.pairing.unused
+            if name not in known and self.work.may_be_item(name) and folded(normal(name)).startswith(start)
+        ]
+        return [name for _, name in sorted(near, key=lambda each: (-each[0], each[1]))[:most]]
+
+    def misses(self, sidecar: str) -> str:
+        """What keeps a sidecar of a similar name from being the medium's."""
+        title, counter = _title_and_counter(sidecar)
+        if folded(title) in (folded(self.medium.title), folded(self.medium.base)) and counter != self.medium.counter:
+            return f"its number is {counter or 'none'}, that of the file {self.medium.counter or 'none'}"
+        gist = self.work.read.get(sidecar)
+        if gist is not None and gist.title is not None and not title_agrees(gist.title, self.medium.name):
+            return f"its title is {gist.title!r}"
+        return f"it has the name of {title}{' ' + counter if counter else ''}"
+
+
+def _as_medium(sidecar: str) -> str:
+    """The name of the medium, as far as it is not cut, that has this sidecar."""
+    title, counter = _title_and_counter(sidecar)
+    base, extension = split_extension(title)
+    return base + counter + extension
+
+
+def _title_and_counter(sidecar: str) -> tuple[str, str]:
+    """What of a sidecar's name is the title, as far as it is not cut, and its counter."""
+    stem, counter = split_counter(normal(sidecar[:-_ENDING]))
+    title, dot, tail = stem.rpartition(".")
+    return (title if dot and SUPPLEMENT.startswith(f".{tail}") else stem), counter
 
 
 def _some_begins(ordered: Sequence[str], start: str) -> bool:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.item import Entry
 from pipeline.planning import Listing, Plan, file_id, read_document
 from pipeline.takeout.names import cut, medium_names, split_extension, title_agrees, units
-from pipeline.takeout.pairing import FolderPairing, pair_folder
+from pipeline.takeout.pairing import RULE_MEANINGS, FolderPairing, explain_pair, pair_folder
 from pipeline.takeout.sidecar import SidecarGist
 
 CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("sidecar_cases.json").read_text("utf-8"))
@@ -544,3 +544,116 @@ def test_a_title_agrees_with_everything_written_for_it(items: list[Item]) -> Non
     for name, sidecar in truth.pairs.items():
         if sidecar is not None:
             assert title_agrees(truth.sidecars[sidecar].title or "", name)
+
+
+# The documentation, and explanations
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "pairing.md").read_text("utf-8")
+TABLES = [
+    [cell.strip() for cell in line.strip("|").split("|")] for line in DOCUMENT.splitlines() if line.startswith("| `")
+]
+EXAMPLES = [row for row in TABLES if len(row) == 5]
+
+
+def quoted(cell: str) -> dict[str, str | None]:
+    """The names in a cell, with the titles that follow them."""
+    return {name: title or None for name, title in re.findall(r'`([^`]+)`(?: = "([^"]*)")?', cell)}
+
+
+@pytest.mark.parametrize("row", EXAMPLES, ids=lambda row: f"{row[0]} {row[4]}")
+def test_examples_of_the_documentation(row: list[str]) -> None:
+    (medium,) = quoted(row[0])
+    contents = quoted(row[2])
+    pairing = settled(
+        [medium, *quoted(row[1])], {name: SidecarGist("item", title, 1) for name, title in contents.items()}
+    )
+    found = pairing.pairs[medium]
+    assert (found.sidecar, found.rule) == (next(iter(quoted(row[3])), None), row[4] or None)
+
+
+def test_the_documentation_has_every_rule_in_order_with_its_meaning_and_an_example() -> None:
+    rules = {name.strip("`"): meaning for name, meaning in (row for row in TABLES if len(row) == 2)}
+    assert list(rules.items()) == list(RULE_MEANINGS.items())
+    assert {row[4] for row in EXAMPLES if row[4]} == RULE_MEANINGS.keys()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_every_rule_that_occurs_has_a_meaning(case: dict[str, Any]) -> None:
+    assert {item.sidecar_rule for item in Export(case).plan().items} <= RULE_MEANINGS.keys() | {None}
+
+
+def explained(name: str, media: list[str], contents: Mapping[str, str | None]) -> list[tuple[str, str | None, str]]:
+    """Sidecar, rule, and why it is the one or not."""
+    read = {json_name: SidecarGist("item", title, 1) for json_name, title in contents.items() if title is not None}
+    return [
+        (each.sidecar, each.rule, f"chosen, of {each.through or name}" if each.chosen else each.why_not or "")
+        for each in explain_pair(name, media, contents, read)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("media", "contents", "expected"),
+    [
+        (["X.jpg"], {"X.jpg.json": None}, [("X.jpg.json", "legacy", "chosen, of X.jpg")]),
+        (
+            ["X.jpg"],
+            {"X.jpg.json": None, "X.jpg.supplemental-metadata.json": None},
+            [
+                ("X.jpg.supplemental-metadata.json", "supplemental", "chosen, of X.jpg"),
+                ("X.jpg.json", "legacy", "X.jpg.supplemental-metadata.json was found first, by supplemental"),
+            ],
+        ),
+        (
+            ["X.jpg", "X"],
+            {"X.jpg.json": None, "X.json": None},
+            [
+                ("X.jpg.json", "legacy", "chosen, of X.jpg"),
+                ("X.json", "legacy_no_extension", "it belongs to X by legacy"),
+            ],
+        ),
+        (["X-edited.jpg", "X.jpg"], {"X.jpg.json": None}, [("X.jpg.json", "edited", "chosen, of X.jpg")]),
+        (["X.MP4", "X.HEIC"], {"X.HEIC.json": None}, [("X.HEIC.json", "live", "chosen, of X.HEIC")]),
+        (["X.HEIC", "X.MP4"], {"X.HEIC.json": None}, [("X.HEIC.json", "legacy", "chosen, of X.HEIC")]),
+        (["X.png", "X.jpg"], {"X.json": "X"}, [("X.json", "legacy_no_extension", "it belongs to X.jpg by ambiguous")]),
+        (["X.png", "X.jpg"], {"X.json": "Y"}, [("X.json", "legacy_no_extension", "its title is 'Y'")]),
+        (
+            ["X.png", "X.jpg"],
+            {"X.json": None},
+            [("X.json", "legacy_no_extension", "other media could have it as well: X.jpg")],
+        ),
+        ([CUT_2], {CUT: LONG_1}, [(CUT, "supplemental", f"its title is {LONG_1!r}")]),
+        (
+            ["IMG_1(2).jpg"],
+            {"IMG_1.jpg.json": None, "IMG_1.jpg(1).json": None, "DSC_7.jpg.json": None},
+            [
+                ("IMG_1.jpg(1).json", None, "its number is (1), that of the file (2)"),
+                ("IMG_1.jpg.json", None, "its number is none, that of the file (2)"),
+            ],
+        ),
+        (["IMG_1 copy.jpg"], {"IMG_1 cop.jpg.json": "Y"}, [("IMG_1 cop.jpg.json", None, "its title is 'Y'")]),
+        (["IMG_10.jpg"], {"IMG_11.jpg.json": None}, [("IMG_11.jpg.json", None, "it has the name of IMG_11.jpg")]),
+        (["IMG_1.jpg"], {}, []),
+    ],
+)
+def test_an_explanation(
+    media: list[str], contents: dict[str, str | None], expected: list[tuple[str, str | None, str]]
+) -> None:
+    assert explained(media[0], media, contents) == expected
+
+
+def test_an_album_file_of_a_fitting_name_is_explained() -> None:
+    (found,) = explain_pair("X.jpg", ["X.jpg"], ["X.json"], {"X.json": SidecarGist("album", "X")})
+    assert (found.chosen, found.why_not) == (False, "it is not about a photo or video (album)")
+
+
+@given(known_folders)
+def test_an_explanation_says_what_pairing_does(folder: tuple[list[str], Mapping[str, SidecarGist]]) -> None:
+    media, sidecars = folder
+    pairing = pair_folder(media, sidecars, sidecars)
+    for name, pair in pairing.pairs.items():
+        candidates = explain_pair(name, media, sidecars, sidecars)
+        chosen = [(each.sidecar, each.rule) for each in candidates if each.chosen]
+        assert chosen == ([(pair.sidecar, pair.rule)] if pair.sidecar else [])
+        assert len({each.sidecar for each in candidates}) == len(candidates)
+        assert all(each.chosen == (each.why_not is None) for each in candidates)
+        assert pair.rule is None or pair.rule in RULE_MEANINGS
