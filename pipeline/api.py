@@ -35,6 +35,7 @@ from pipeline.storage.library import Library, Refused, is_inside, opened, real_p
 
 if TYPE_CHECKING:
     from pipeline.cluster import Compute, EarlyCluster
+    from pipeline.explain import Case, OtherFile
     from pipeline.storage.index import Index
     from pipeline.storage.manifest import ShardRef
     from pipeline.storage.results import Results
@@ -246,10 +247,15 @@ def list_library(library: Library, watch: Watch, meanwhile: Callable[[Listing], 
 
 def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
     """The plan: every folder paired, what must be read for that read by `threads` threads."""
+    from pipeline.stages import recorded_at
+
     listing.pair()
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        while wanted := listing.to_read():
-            listing.learn(dict(pool.map(partial(_read_document, library), wanted, chunksize=16)))
+        while (unread := listing.to_read()) or listing.to_date():
+            undated = listing.to_date()
+            documents = pool.map(partial(_read_document, library), unread, chunksize=16)
+            recorded = pool.map(partial(recorded_at, library=library), undated)
+            listing.learn(dict(documents), dict(zip(undated, recorded, strict=True)))
         repeated = list(listing.repeated())
         same = pool.map(lambda pair: _same_bytes(library, *pair), repeated)
         copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
@@ -468,6 +474,44 @@ def plan(
             for each in ("sequential", "parallel")
         },
     }
+
+
+def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dict[str, Any]:
+    """Why the file `path` has the sidecar, date and place that it has: every candidate, surest first, and why not the others.
+
+    `path` is that inside the export, or its end; `inside` a folder of results, or one of a Takeout, of which then everything
+    is listed and this file read. Raises UsageError if no file, or more than one, is meant.
+    """
+    from pipeline.explain import explain as explain_case
+    from pipeline.storage.lookup import look_up
+
+    index = Path(real_path(inside)) / "index.sqlite"
+    if index.is_file():
+        return explain_case(look_up(index, path))
+    return explain_case(_case_of(Library.of([inside]), path, settings or Settings()))
+
+
+def _case_of(library: Library, wanted: str, settings: Settings) -> Case | OtherFile:
+    """What is to be explained of a file in a library that need not have been scanned."""
+    from pipeline.explain import Case, OtherFile, best_match
+    from pipeline.stages import extract, make_rows, read_sidecars
+
+    listing = list_library(library, Silent())
+    found = pair_library(listing, library, io_threads(settings))
+    states = {stored_text(file.path): file for file in found.files}
+    path = best_match(states, wanted)
+    items = [item for item in found.items if stored_text(item.media.path) == path]
+    if not items:
+        users = [
+            stored_text(item.media.path)
+            for item in found.items
+            if item.sidecar and stored_text(item.sidecar.path) == path
+        ]
+        return OtherFile(path, states[path].state, states[path].reason, tuple(users))
+    (row,) = (make_rows(extract(opened))[0] for opened in read_sidecars(items[:1], library, 0))
+    folder = listing.folders[items[0].media.folder]
+    read, recorded = listing.known_of(folder)
+    return Case(row, items[0].folder_year, tuple(folder.media), tuple(folder.json), read, recorded)
 
 
 def _found(plan: Plan, mode: str) -> str:

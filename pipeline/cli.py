@@ -121,6 +121,30 @@ def plan(
 
 
 @app.command()
+def explain(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A file, by its path in the export or the end of that.")],
+    inside: Annotated[str, typer.Option("--in", metavar="DIR", help="Results of a scan, or a Takeout.")],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Say why a file got its sidecar, date and place, and what else there was.
+
+    Example: takeout-index explain "Photos from 2019/IMG_1.jpg" --in results/takeout
+    """
+    with _Outcome(debug):
+        _lean()
+        from pipeline.api import explain as explain_file
+
+        found = explain_file(path, inside, _settings({}, None))
+        if as_json:
+            _print_json(found)
+        else:
+            from pipeline.summary import print_explanation
+
+            print_explanation(found)
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(
         "results/demo"
@@ -253,7 +277,12 @@ def _shown(text: object) -> str:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, indent=2))
+    print(json.dumps(value, indent=2, default=_moment))
+
+
+def _moment(value: Any) -> str:
+    """A time, as JSON has it."""
+    return str(value.isoformat())
 
 
 def run() -> None:

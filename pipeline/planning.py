@@ -122,6 +122,7 @@ class Listing:
         self.folders: dict[str, Folder] = {}
         self.files: list[ListedFile] = []  # those whose state the name alone decides
         self.documents: dict[Entry, Document] = {}
+        self.recorded: dict[Entry, int | None] = {}  # seconds since 1970 of media that names do not tell apart
         self.count = 0
         self.media_files = 0
         self.media_bytes = 0
@@ -166,17 +167,30 @@ class Listing:
             if folder.json[name][0] not in self.documents
         ]
 
-    def learn(self, documents: Mapping[Entry, Document]) -> None:
-        """Pair again the folders of which something has been read."""
+    def to_date(self) -> list[Entry]:
+        """The media whose own time must be known before the pairing is final."""
+        return [
+            folder.media[name][0]
+            for folder in self.folders.values()
+            if folder.pairing
+            for name in folder.pairing.to_date
+            if folder.media[name][0] not in self.recorded
+        ]
+
+    def learn(self, documents: Mapping[Entry, Document], recorded: Mapping[Entry, int | None] | None = None) -> None:
+        """Pair again the folders of which something has been read: JSON files, and the time that media themselves state."""
         self.documents |= documents
-        for path in {entry.folder for entry in documents}:
+        self.recorded |= recorded or {}
+        for path in {entry.folder for entry in (*documents, *(recorded or ()))}:
             folder = self.folders[path]
-            read = {
-                name: self.documents[entries[0]].gist
-                for name, entries in folder.json.items()
-                if entries[0] in self.documents
-            }
-            folder.pairing = pair_folder(folder.media, folder.json, read)
+            folder.pairing = pair_folder(folder.media, folder.json, *self.known_of(folder))
+
+    def known_of(self, folder: Folder) -> tuple[dict[str, SidecarGist], dict[str, int | None]]:
+        """What has been read of a folder's JSON files and media, by name."""
+        return (
+            {n: self.documents[each[0]].gist for n, each in folder.json.items() if each[0] in self.documents},
+            {n: self.recorded[each[0]] for n, each in folder.media.items() if each[0] in self.recorded},
+        )
 
     def repeated(self) -> Iterator[tuple[Entry, Entry]]:
         """Pairs (later, first) of files of one path and size in several parts: copies, if their bytes agree."""

@@ -6,7 +6,8 @@ The only place where column names are written. Parquet is written with RECORD, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import html
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.media.facts import Clip, Exif, Picture
 from pipeline.media.sniff import mime_mismatch
 from pipeline.problems import Problem
 from pipeline.resolve import Known, resolve
-from pipeline.takeout.names import split_extension
+from pipeline.takeout.names import split_extension, title_agrees
 from pipeline.takeout.sidecar import Comment, Sidecar
 
 #: Schema version of the results (`PRAGMA user_version`); raised when a column's name, type or meaning changes.
@@ -77,6 +78,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("frame_rate", REAL, "Mean frame rate of a video", "frames per second"),
     Column("video_codec", TEXT, "Four-character code or usual name of the video codec", facet=True),
     Column("video_created_at", UTC_TIME, "Creation time that a video states"),
+    Column("video_created_local", WALL_CLOCK, "The same as a wall clock, of makers that write that too"),
+    Column("video_utc_offset_min", INT, "UTC offset of that wall clock", "minutes"),
     Column("video_latitude", REAL, "Latitude that a video states", "degrees"),
     Column("video_longitude", REAL, "Longitude that a video states", "degrees"),
     Column("video_altitude_m", REAL, "Altitude that a video states", "metres"),
@@ -208,6 +211,11 @@ def to_time(nanoseconds: int | None) -> datetime | None:
         return None
 
 
+def from_time(moment: datetime) -> int:
+    """An aware datetime as nanoseconds since 1970 UTC."""
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+
+
 def status(item: MediaItem, problems: Sequence[Problem]) -> str:
     """``failed`` if the bytes could not be read or mean nothing to us, ``partial`` if anything was amiss, else ``ok``."""
     if item.content is None or (item.kind == "other" and any(p.stage not in _BESIDE for p in problems)):
@@ -231,7 +239,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         modified_at=modified_at,
     )
     resolved = resolve(known)
-    problems = [*item.problems, *resolved.problems]
+    problems = [*item.problems, *_title_problem(item), *resolved.problems]
     extension = split_extension(media.name)[1].lower().removeprefix(".")
     crc32 = f"{content.crc32:08x}" if content else None
     size = content.size if content else media.size
@@ -260,6 +268,8 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "frame_rate": clip.frame_rate,
         "video_codec": clip.video_codec,
         "video_created_at": clip.created_at,
+        "video_created_local": clip.created_local,
+        "video_utc_offset_min": clip.utc_offset_min,
         "video_latitude": clip.latitude,
         "video_longitude": clip.longitude,
         "video_altitude_m": clip.altitude_m,
@@ -336,6 +346,49 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "status": status(item, problems),
         "problems": [_problem(problem) for problem in dict.fromkeys(problems)],
     }
+
+
+def _title_problem(item: MediaItem) -> Iterator[Problem]:
+    """Pairing goes by names; the title inside the sidecar tells whether it was right."""
+    title = item.document.title if item.document else None
+    if title and not (title_agrees(title, item.media.name) or title_agrees(html.escape(title), item.media.name)):
+        yield Problem("pair", "title_differs", f"the sidecar, found by the rule {item.sidecar_rule}, is titled {title}")
+
+
+def to_known(row: Mapping[str, Any], folder_year: int | None) -> Known:
+    """What `to_record` knew of date and place, from the row that it made."""
+    return Known(
+        sidecar=Sidecar(
+            taken_at=row["sidecar_taken_at"],
+            latitude=row["sidecar_latitude"],
+            longitude=row["sidecar_longitude"],
+            altitude_m=row["sidecar_altitude_m"],
+            exif_latitude=row["sidecar_exif_latitude"],
+            exif_longitude=row["sidecar_exif_longitude"],
+            exif_altitude_m=row["sidecar_exif_altitude_m"],
+        ),
+        exif=Exif(
+            taken_local=row["exif_taken_local"],
+            utc_offset_min=row["exif_utc_offset_min"],
+            gps_at=row["exif_gps_at"],
+            latitude=row["exif_latitude"],
+            longitude=row["exif_longitude"],
+            altitude_m=row["exif_altitude_m"],
+        ),
+        clip=Clip(
+            make=row["make"],
+            duration_s=row["duration_s"],
+            created_at=row["video_created_at"],
+            created_local=row["video_created_local"],
+            utc_offset_min=row["video_utc_offset_min"],
+            latitude=row["video_latitude"],
+            longitude=row["video_longitude"],
+            altitude_m=row["video_altitude_m"],
+        ),
+        name=row["name"],
+        folder_year=folder_year,
+        modified_at=row["modified_at"],
+    )
 
 
 def _comment(comment: Comment) -> dict[str, Any]:

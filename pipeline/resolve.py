@@ -8,7 +8,7 @@ is more than a day apart becomes a problem. Pure, but for the map of time zones,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -39,6 +39,7 @@ SPANS = {
 #: Format, Calendar date and time values); phones follow that. Others are believed until a name in local time disagrees.
 LOCAL_CLOCK_MAKERS = ("gopro",)
 
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_SIDECAR, _NO_EXIF, _NO_CLIP = Sidecar(), Exif(), Clip()
 
 
@@ -140,29 +141,30 @@ def resolve(known: Known) -> Resolved:
     """One date and one place from whatever is known."""
     candidates = date_candidates(known)
     chosen = next((candidate for candidate in candidates if candidate.usable), None)
-    place, zone = known.place, known.zone
-    found = Resolved(
-        time_zone=zone,
+    place = known.place
+    local, offset = _wall_clock(known, chosen) if chosen else (None, None)
+    moment = local or (chosen.at if chosen else None)
+    return Resolved(
+        taken_at=chosen.at if chosen else None,
+        taken_local=local,
+        utc_offset_min=offset,
+        time_zone=known.zone,
+        taken_at_rule=chosen.rule if chosen else None,
+        taken_precision=chosen.precision if chosen else None,
+        taken_year=moment.year if moment else 0,
         latitude=place.latitude if place else None,
         longitude=place.longitude if place else None,
         altitude_m=place.altitude_m if place else None,
         location_rule=place.rule if place else None,
+        problems=tuple(_conflicts(chosen, candidates)) if chosen and len(candidates) > 1 else (),
     )
-    if chosen is None:
-        return found
-    local, offset = _wall_clock(known, chosen)
-    moment = local or chosen.at
-    assert moment is not None
-    return replace(
-        found,
-        taken_at=chosen.at,
-        taken_local=local,
-        utc_offset_min=offset,
-        taken_at_rule=chosen.rule,
-        taken_precision=chosen.precision,
-        taken_year=moment.year,
-        problems=tuple(_conflicts(chosen, candidates)),
-    )
+
+
+def own_time(known: Known) -> int | None:
+    """When the bytes of the file alone say that it was taken, in seconds since 1970; a wall clock counts as UTC."""
+    found = resolve(Known(exif=known.exif, clip=known.clip))
+    moment = found.taken_at or (found.taken_local.replace(tzinfo=UTC) if found.taken_local else None)
+    return round((moment - _UNIX).total_seconds()) if moment else None
 
 
 def place_candidates(known: Known) -> Iterator[PlaceCandidate]:
@@ -193,20 +195,20 @@ def date_candidates(known: Known) -> list[DateCandidate]:
 def _sidecar_and_offset(known: Known) -> Iterator[DateCandidate]:
     """The sidecar's time, and EXIF's with its offset: before the sidecar's, if that is nothing but EXIF's clock read as UTC."""
     exif, taken = known.exif, known.sidecar.taken_at
-    sidecar = DateCandidate("sidecar", at=taken) if taken is not None else None
-    stated = None
-    if exif.taken_local is not None and exif.utc_offset_min is not None:
-        stated = DateCandidate(
-            "exif_offset", _later(exif.taken_local.replace(tzinfo=UTC), -_minutes(exif.utc_offset_min))
-        )
-        stated = replace(stated, local=exif.taken_local)
-        if sidecar and exif.utc_offset_min and exif.taken_local.replace(microsecond=0, tzinfo=UTC) == taken:
-            yield stated
-            yield replace(sidecar, usable=False, note="is EXIF's wall clock read as UTC")
-            return
-    if sidecar:
-        yield sidecar
-    if stated:
+    local, offset = exif.taken_local, exif.utc_offset_min
+    if local is None or offset is None:
+        if taken is not None:
+            yield DateCandidate("sidecar", taken)
+        return
+    clock = local.replace(tzinfo=UTC)
+    stated = DateCandidate("exif_offset", _later(clock, -_minutes(offset)), local)
+    if taken is None:
+        yield stated
+    elif offset and clock.replace(microsecond=0) == taken:
+        yield stated
+        yield DateCandidate("sidecar", taken, usable=False, note="is EXIF's wall clock read as UTC")
+    else:
+        yield DateCandidate("sidecar", taken)
         yield stated
 
 

@@ -18,10 +18,12 @@ from typing import Any
 
 from zlib_ng import zlib_ng
 
-from pipeline.item import OPERATIONS, Content, MediaItem
+from pipeline.item import OPERATIONS, Content, Entry, MediaItem
+from pipeline.media.facts import Clip, Exif
 from pipeline.media.read import read_facts
 from pipeline.problems import MediaError, Problem, noting
 from pipeline.record import to_record
+from pipeline.resolve import Known, own_time
 from pipeline.storage.library import Library, OpenFile, opened
 from pipeline.takeout.sidecar import parse_sidecar
 
@@ -189,6 +191,16 @@ def _read_content(file: OpenFile, spent: dict[str, float]) -> tuple[Content, byt
     spent["content_read"] += reading + perf_counter() - started
     spent["crc32"] += computing
     return Content(size, crc, "read"), head
+
+
+def recorded_at(media: Entry, library: Library) -> int | None:
+    """What a medium itself says of its time (`resolve.own_time`), None too if it cannot be read."""
+    problems: list[Problem] = []
+    with noting(problems, "read"), opened(library, media) as file:
+        facts = read_facts(file, file.read_at(0, HEAD), media.name, False)
+        exif = facts.picture.exif if facts.picture else None
+        return own_time(Known(exif=exif or Exif(), clip=facts.clip or Clip()))
+    return None
 
 
 def make_rows(item: MediaItem) -> tuple[dict[str, Any], tuple[float, ...]]:

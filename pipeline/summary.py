@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,56 @@ def print_plan(found: Mapping[str, Any]) -> None:
         table.add_row(f"  {mode}{chosen}", clock(value["seconds"]), f"{value['memory_mb']:,.0f} MB", value["bound"])
     console.print(table)
     console.print(f"{found['threads']} I/O threads, {found['processes']} processes", soft_wrap=True)
+
+
+def print_explanation(found: Mapping[str, Any]) -> None:
+    """Why a file is what it is: what was taken is marked, what was not says why."""
+    console = _console()
+    console.print(shown(found["path"]), style="bold", soft_wrap=True)
+    if "state" in found:
+        reason = f": {shown(found['reason'])}" if found["reason"] else ""
+        console.print(f"  no photo or video, but {found['state']}{reason}", soft_wrap=True)
+        for user in found["used_by"]:
+            console.print(f"  is the sidecar of {shown(user)}", soft_wrap=True)
+        return
+    sidecar, date, place = found["sidecar"], found["date"], found["place"]
+    answer = f"{sidecar['path']}, by the rule {sidecar['rule']}: {sidecar['meaning']}" if sidecar["path"] else "none"
+    _candidates(console, "sidecar", answer, ((each["sidecar"], each["rule"], each) for each in sidecar["candidates"]))
+    moments = [
+        str(date["taken_local"]) if date["taken_local"] else "",
+        f"{date['taken_at']}" if date["taken_at"] else "",
+    ]
+    answer = f"{' = '.join(filter(None, moments))}, by the rule {date['rule']}" if date["rule"] else "none"
+    if date["time_zone"]:
+        answer += f", in {date['time_zone']}"
+    _candidates(
+        console, "date", answer, ((str(each["at"] or each["local"]), each["rule"], each) for each in date["candidates"])
+    )
+    where = ", ".join(filter(None, (place["place"], place["country_code"])))
+    answer = (
+        f"{_position(place)} {f'({where}), ' if where else ''}by the rule {place['rule']}" if place["rule"] else "none"
+    )
+    _candidates(console, "place", answer, ((_position(each), each["rule"], each) for each in place["candidates"]))
+    for name, value in (*found["relations"].items(), ("albums", ", ".join(found["albums"]))):
+        if value:
+            console.print(f"{name}: {shown(value)}", soft_wrap=True)
+    for problem in found["problems"]:
+        console.print(f"problem: {problem['stage']}, {problem['kind']}: {shown(problem['message'])}", soft_wrap=True)
+
+
+def _position(place: Mapping[str, Any]) -> str:
+    return f"{place['latitude']:.5f}, {place['longitude']:.5f}"
+
+
+def _candidates(
+    console: Console, title: str, answer: str, candidates: Iterable[tuple[str, str, Mapping[str, Any]]]
+) -> None:
+    console.print(f"{title}: {shown(answer)}", soft_wrap=True)
+    for said, rule, each in candidates:
+        mark, why_not = (
+            (">", "") if each["chosen"] else (" ", f"  ({shown(each['why_not'])})" if each["why_not"] else "")
+        )
+        console.print(f"  {mark} {rule}: {shown(said)}{why_not}", soft_wrap=True)
 
 
 #: Folders of the table of completeness; those that lack the most come first.

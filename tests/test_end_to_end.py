@@ -16,10 +16,12 @@ import psutil
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from pipeline import RECORD, Settings, plan, scan
 from pipeline.progress import Silent
-from pipeline.record import FILES, SCHEMA_VERSION, STATES
+from pipeline.record import FILES, SCHEMA_VERSION, STATES, to_known
+from pipeline.resolve import resolve
 from tests.conftest import Run, files_rows, media_rows, write_tree
 from tests.truth import UNREADABLE, compare, read_truth
 
@@ -228,6 +230,50 @@ def test_views_search_and_indexes(synthetic: Path, scanned: tuple[Path, Report])
     details = query(results, "EXPLAIN QUERY PLAN SELECT count(*) FROM media WHERE model = 'x'")
     assert "USING COVERING INDEX" in str(details)
     assert query(results, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+
+
+def test_every_canned_query_and_described_table_is_there(scanned: tuple[Path, Report]) -> None:
+    results, _ = scanned
+    database = yaml.safe_load((results / "metadata.yaml").read_text("utf-8"))["databases"]["index"]
+    for canned in database["queries"].values():
+        with closing(sqlite3.connect(results / "index.sqlite")) as db:
+            db.execute(canned["sql"], {"name": "x", "title": "x", "path": "x"}).fetchall()
+    for table, described in database["tables"].items():
+        columns = {name for (_, name, *_) in query(results, f"PRAGMA table_info({table})")}
+        assert columns >= set(described.get("facets", ())) and columns
+        assert columns >= set(described.get("columns", ())) - {"people", "comments", "albums", "problems"}
+
+
+def test_the_date_follows_from_the_columns_of_the_row(scanned: tuple[Path, Report]) -> None:
+    years = dict(query(scanned[0], "SELECT folder, year FROM folders"))
+    for row in media_rows(scanned[0]):
+        found = resolve(to_known(row, years.get(row["folder"])))
+        for name in (
+            "taken_at",
+            "taken_local",
+            "utc_offset_min",
+            "time_zone",
+            "taken_at_rule",
+            "taken_precision",
+            "taken_year",
+        ):
+            assert row[name] == getattr(found, name), (row["path"], name)
+        assert (row["latitude"], row["location_rule"]) == (found.latitude, found.location_rule)
+        assert row["latitude"] is None or row["country_code"], row["path"]
+
+
+def test_folders_of_the_audit_add_up(synthetic: Path, scanned: tuple[Path, Report]) -> None:
+    results, report = scanned
+    truth = read_truth(synthetic)
+    (sums,) = query(results, "SELECT sum(media), sum(media_without_sidecar), sum(sidecars_without_media) FROM folders")
+    orphans = report["counts"]["files"]["unmatched_sidecar"]
+    assert sums == (
+        len(truth),
+        sum(row["sidecar"] is None for row in truth),
+        orphans - report["audit"]["members_elsewhere"],
+    )
+    assert report["audit"]["folders"] == plan(synthetic)["audit"]["folders"]
+    assert not report["audit"]["complete"] and str(orphans) in report["audit"]["verdict"]
 
 
 def test_plan_says_what_scan_finds_and_writes_nothing(synthetic: Path, scanned: tuple[Path, Report]) -> None:

@@ -23,12 +23,26 @@ MAY_IMPORT: dict[str, set[str]] = {
     "planning": {"item", "problems", "takeout"},
     "audit": {"planning", "takeout"},
     "places": set(),
-    "storage": {"audit", "item", "places", "planning", "problems", "record", "takeout"},
-    "stages": {"item", "media", "problems", "record", "storage", "takeout"},
+    "explain": {"problems", "record", "resolve", "takeout"},
+    "storage": {"audit", "explain", "item", "places", "planning", "problems", "record", "resolve", "takeout"},
+    "stages": {"item", "media", "problems", "record", "resolve", "storage", "takeout"},
     "graph": {"stages", "storage"},
     "worker": {"graph", "lean", "media", "resolve"},
     "cluster": {"problems", "storage"},
-    "api": {"audit", "cluster", "cost", "graph", "item", "planning", "problems", "progress", "settings", "storage"},
+    "api": {
+        "audit",
+        "cluster",
+        "cost",
+        "explain",
+        "graph",
+        "item",
+        "planning",
+        "problems",
+        "progress",
+        "settings",
+        "stages",
+        "storage",
+    },
     "summary": {"cost", "progress"},
     "cli": {"api", "lean", "problems", "progress", "settings", "summary", "synthetic"},
     "__init__": {"api", "record", "settings"},
@@ -39,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {"distributed": {"cluster", "worker"}, "dask.bag": {"graph"}, "typer": {"cli"}, "sqlite3": {"storage"}}
 
 #: Rooms that open nothing and read no clock.
-PURE = ("takeout", "planning", "audit", "item", "record", "cost")
+PURE = ("takeout", "planning", "audit", "explain", "item", "record", "cost")
 
 
 def room(path: Path) -> str:

@@ -18,7 +18,7 @@ PROMISED = """
     sidecar_taken_at uploaded_at sidecar_latitude sidecar_longitude sidecar_altitude_m people favorited archived
     trashed views url origin device_type taken_at taken_local utc_offset_min time_zone taken_at_rule taken_year
     latitude longitude altitude_m location_rule album edited_of live_partner duplicate_of sidecar_json exif_json
-    status problems
+    status problems country_code place
 """.split()  # noqa: SIM905
 
 MEDIA = Entry("Takeout/Google Photos/Photos from 2019/IMG_1.JPG", "part", 10, 1_564_488_000_123_456_789)

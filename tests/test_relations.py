@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from pipeline import Settings, scan
 from tests.conftest import media_rows, write_tree
 from tests.media.blocks import apple_note, jpeg, tiff
-from tests.media.test_video import keys, movie, mvhd
+from tests.media.test_video import CREATED, keys, movie, mvhd
 
 ROOT = "Takeout/Google Photos"
 YEAR = f"{ROOT}/Photos from 2019"
@@ -73,6 +74,27 @@ def test_live_photos_by_identifier_else_by_name_and_duration(tmp_path: Path) -> 
     assert dict(query(results, "SELECT name, live_partner FROM media")) == partner
 
 
+@pytest.mark.parametrize("mine", ["IMG_1.JPG", "IMG_1.HEIC"])
+def test_of_two_stills_the_one_of_the_same_time_is_the_live_photos_and_the_edits(tmp_path: Path, mine: str) -> None:
+    recorded = int(CREATED.timestamp())
+    edit = jpeg(tiff({0x010F: (2, "Canon")}, {0x9003: (2, f"{CREATED + timedelta(hours=2):%Y:%m:%d %H:%M:%S}")}))
+    files: dict[str, Any] = {
+        f"{YEAR}/IMG_1.MP4": movie(),
+        f"{YEAR}/IMG_1-edited.jpg": edit,
+    }
+    for number, name in enumerate(("IMG_1.JPG", "IMG_1.HEIC")):
+        files[f"{YEAR}/{name}"] = still(None, number)
+        files[f"{YEAR}/{name}.json"] = sidecar(name, recorded if name == mine else recorded - 10**7)
+    rows, _, _ = scanned(tmp_path, files)
+    for name, relation in (("IMG_1.MP4", "live_partner"), ("IMG_1-edited.jpg", "edited_of")):
+        row = rows[f"{YEAR}/{name}"]
+        assert row[relation] == rows[f"{YEAR}/{mine}"]["file_id"]
+        assert row["sidecar_path"] == f"{YEAR}/{mine}.json"
+        assert [(problem["kind"], "its time decided" in problem["message"]) for problem in row["problems"]][:1] == [
+            ("ambiguous", True)
+        ]
+
+
 def test_a_photo_is_in_the_albums_of_its_copies_and_of_sidecars_without_a_file(tmp_path: Path) -> None:
     one, two, other = still("A"), still("B"), still("B", 7)
     files = {
@@ -111,6 +133,26 @@ def test_a_photo_is_in_the_albums_of_its_copies_and_of_sidecars_without_a_file(t
         (2,)
     ]  # albums of one title stay apart
     assert report["audit"]["complete"] and report["audit"]["members_elsewhere"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "differs"),
+    [
+        ("IMG_1.jpg", "IMG_1.jpg", False),
+        ("IMG_1.jpg", "IMG_1.HEIC", False),
+        ("Tom _ Jerry.jpg", "Tom &amp; Jerry.jpg", False),
+        ("Tom _amp; Jerry.jpg", "Tom &amp; Jerry.jpg", False),
+        ("IMG_1.jpg", "IMG_2.jpg", True),
+        ("IMG_1.jpg", "a\u001b[2J.jpg", True),
+    ],
+)
+def test_a_title_that_contradicts_the_name_is_a_problem_and_no_less_a_pair(
+    tmp_path: Path, name: str, title: str, differs: bool
+) -> None:
+    rows, _, _ = scanned(tmp_path, {f"{YEAR}/{name}": still(), f"{YEAR}/{name}.json": sidecar(title)})
+    row = rows[f"{YEAR}/{name}"]
+    assert row["sidecar_path"] == f"{YEAR}/{name}.json"
+    assert [problem["kind"] for problem in row["problems"]] == (["title_differs"] if differs else [])
 
 
 def test_people_of_one_name_are_one_person_however_it_is_spelt(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def expectations(truth: Row, ids: dict[str, str]) -> Iterator[tuple[str, Any]]:
         yield "description", truth["description"] or None
         yield "sidecar_taken_at", _time(truth["taken_at_utc"])
         yield "uploaded_at", _time(truth["created_at_utc"])
+        yield "taken_at", _time(truth["taken_at_utc"])
+        yield "taken_at_rule", "sidecar"
         yield "people", truth["people"]
         for flag in ("favorited", "archived", "trashed"):
             yield flag, truth[flag]
@@ -84,7 +86,11 @@ def expectations(truth: Row, ids: dict[str, str]) -> Iterator[tuple[str, Any]]:
             yield "exif_taken_local", None
         else:
             digits = exif.get("SubSecTimeOriginal", "0")[:6]
-            yield "exif_taken_local", local.replace(microsecond=int(digits.ljust(6, "0")))
+            local = local.replace(microsecond=int(digits.ljust(6, "0")))
+            yield "exif_taken_local", local
+            yield "taken_local", local
+            if "OffsetTimeOriginal" in exif:
+                yield "utc_offset_min", sign * (int(hours) * 60 + int(minutes))
     if truth["video"]:
         for column, key in _VIDEO.items():
             yield column, truth["video"][key]

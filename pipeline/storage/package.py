@@ -90,6 +90,21 @@ def datasette_metadata(name: str) -> str:
                     "media": table(COLUMNS, "One row per photo or video")
                     | {"facets": ["kind", PARTITION, "model", "album", "status"], "sort_desc": "taken_at"},
                     "files": table(FILE_COLUMNS, "One row per listed file of any kind") | {"facets": ["state"]},
+                    "folders": {
+                        "description": "What every folder holds and lacks: is the export complete?",
+                        "facets": ["kind", "year"],
+                    },
+                    "albums": {"description": "Albums; those of equal title stay apart"},
+                    "media_albums": {
+                        "description": "What is in which album",
+                        "columns": {
+                            "via": "folder: the file lies there; copy: one of equal content does; sidecar: its sidecar does"
+                        },
+                        "facets": ["via"],
+                    },
+                    "people": {"description": "People labelled in pictures"},
+                    "comments": {"description": "Comments and likes on pictures and albums", "facets": ["author"]},
+                    "runs": {"description": "How this index was made"},
                     "problems": {"description": "What went wrong, and with which file", "facets": ["stage", "kind"]},
                 },
                 "queries": {
@@ -106,6 +121,23 @@ def datasette_metadata(name: str) -> str:
                         "title": "Pictures of an album",
                         "sql": "SELECT m.path, m.taken_at FROM media m JOIN media_albums USING (file_id) "
                         "JOIN albums a USING (album_id) WHERE a.title = :title ORDER BY m.taken_at",
+                    },
+                    "albums_of": {
+                        "title": "Albums of a picture, by the end of its path",
+                        "sql": "SELECT path, title FROM photo_albums WHERE path LIKE '%' || :path ORDER BY path, title",
+                    },
+                    "incomplete": {
+                        "title": "Folders that lack something",
+                        "sql": "SELECT * FROM completeness WHERE media_without_sidecar + sidecars_without_media > 0",
+                    },
+                    "conflicts": {
+                        "title": "Dates that contradict each other",
+                        "sql": "SELECT path, message FROM problems WHERE stage = 'date' AND kind = 'conflict' ORDER BY path",
+                    },
+                    "places": {
+                        "title": "Pictures by country and town",
+                        "sql": "SELECT country_code, place, count(*) AS files, min(taken_at) AS first, max(taken_at) AS last "
+                        "FROM media WHERE country_code IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC",
                     },
                     "reclaimable": {
                         "title": "Space that duplicates take",

@@ -7,6 +7,7 @@ over all parts of the export before, because a medium and its sidecar may lie in
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left
 from collections import defaultdict
@@ -54,15 +55,20 @@ class Pair:
     problems: tuple[Problem, ...] = ()
 
 
+_NO_PAIR = Pair()
+
+
 @dataclass(frozen=True, slots=True)
 class FolderPairing:
-    """A folder's media with their pairs; the JSON files that must be read before this is final; and what is left over.
+    """A folder's media with their pairs; what must be read before this is final; and what is left over.
 
-    `redundant` are second sidecars of a medium, by name; `unused` all JSON files that no medium has.
+    `to_read` are JSON files, `to_date` media whose own time must be known; `redundant` are second sidecars of a medium, by
+    name; `unused` all JSON files that no medium has.
     """
 
     pairs: dict[str, Pair]
     to_read: tuple[str, ...] = ()
+    to_date: tuple[str, ...] = ()
     redundant: dict[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
@@ -187,11 +193,22 @@ _MOTION = re.compile(r"\.(mp|mv)(~\d+)?", re.IGNORECASE)
 _LIVE = {".mp4", ".mov"}
 
 
+#: Two times of one moment, one of them perhaps of an unknown zone, are at most so many seconds apart.
+_ONE_MOMENT = 26 * 3600
+
+
 def pair_folder(
-    media: Iterable[str], sidecars: Iterable[str], read: Mapping[str, SidecarGist] | None = None
+    media: Iterable[str],
+    sidecars: Iterable[str],
+    read: Mapping[str, SidecarGist] | None = None,
+    recorded: Mapping[str, int | None] | None = None,
 ) -> FolderPairing:
-    """Pair the media names of one folder with its JSON names; `read` is what is known of JSON files by content."""
-    return _Work(media, sidecars, read or {}).result()
+    """Pair the media names of one folder with its JSON names.
+
+    `read` is what is known of JSON files by content, `recorded` when media themselves say that they were taken, in seconds
+    since 1970, None where they do not say.
+    """
+    return _Work(media, sidecars, read or {}, recorded or {}).result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +226,14 @@ class Candidate:
 
 
 def explain_pair(
-    name: str, media: Iterable[str], sidecars: Iterable[str], read: Mapping[str, SidecarGist] | None = None
+    name: str,
+    media: Iterable[str],
+    sidecars: Iterable[str],
+    read: Mapping[str, SidecarGist] | None = None,
+    recorded: Mapping[str, int | None] | None = None,
 ) -> tuple[Candidate, ...]:
     """What `pair_folder` considers for one medium of a folder, surest first; and what nearly fits one that has none."""
-    work = _Work(media, sidecars, read or {})
+    work = _Work(media, sidecars, read or {}, recorded or {})
     return _Explanation(work, work.result(), Medium.of(name)).candidates()
 
 
@@ -224,10 +245,19 @@ class _Work:
     begin alike.
     """
 
-    def __init__(self, media: Iterable[str], sidecars: Iterable[str], read: Mapping[str, SidecarGist]) -> None:
+    def __init__(
+        self,
+        media: Iterable[str],
+        sidecars: Iterable[str],
+        read: Mapping[str, SidecarGist],
+        recorded: Mapping[str, int | None],
+    ) -> None:
         self.names = sorted(media)
         self.sidecars = sorted(sidecars)
         self.read = read
+        self.recorded = recorded
+        self.undated: list[str] = []  # media whose own time would decide
+        self.untimed: list[str] = []  # sidecars whose time would
         self.pairs: dict[str, Pair] = {}
         self.owner: dict[str, str] = {}  # sidecar -> its one medium
         self.contested: dict[str, dict[str, Medium]] = {}  # sidecar -> the media that could have it
@@ -309,9 +339,10 @@ class _Work:
             pairs=self.pairs,
             to_read=tuple(
                 name
-                for name in sorted({*unused, *self.unsure(others), *self.cut_alike(unused)})
+                for name in sorted({*unused, *self.unsure(others), *self.cut_alike(unused), *self.untimed})
                 if name not in self.read
             ),
+            to_date=tuple(self.undated),
             redundant=self.redundant(unused),
             unused=unused,
         )
@@ -564,11 +595,9 @@ class _Work:
 
     def share_original(self, medium: Medium, reading: EditName, extension: str, rule: str, *problems: Problem) -> bool:
         stem = reading.original + reading.counter
-        original = self.medium_called(stem + extension)
-        if original is None or original == medium.name:
-            original = self.still_called(stem, medium)
-        if original is not None:
-            self.derive(medium, Pair(None, rule, original, problems=problems))
+        if originals := self.originals(stem, medium):
+            original, notes = self.of_its_time(medium, originals)
+            self.derive(medium, Pair(None, rule, original, problems=(*problems, *notes)))
             return True
         if not self.near(stem) and not self.near_free(stem):
             return False
@@ -592,16 +621,42 @@ class _Work:
         """The medium of this name; without regard to case if only one fits."""
         return self.by_name.get(name) or self.by_folded_name.only(folded(name))
 
-    def still_called(self, stem: str, medium: Medium) -> str | None:
-        """The likeliest original of this stem with another extension than the edit's."""
+    def originals(self, stem: str, medium: Medium) -> list[str]:
+        """What a medium may be the edit of, by this stem: what has its extension, then stills in the order of STILLS."""
+        found = [self.medium_called(stem + medium.extension)]
         for ending in STILLS:
-            for name in self.by_folded_name.all(folded(stem + ending)):
-                if name != medium.name:
-                    return name
-        if medium.extension.lower() in STILLS:
-            return None
-        found = [name for name in self.others_by_stem.get(folded(stem), ())[:3] if name != medium.name]
-        return found[0] if len(found) == 1 else None
+            found.extend(self.by_folded_name.all(folded(stem + ending))[:3])
+        originals = [name for name in dict.fromkeys(found) if name is not None and name != medium.name]
+        if originals or medium.extension.lower() in STILLS:
+            return originals
+        others = [name for name in self.others_by_stem.get(folded(stem), ())[:3] if name != medium.name]
+        return others if len(others) == 1 else []
+
+    def of_its_time(self, medium: Medium, names: Sequence[str]) -> tuple[str, tuple[Problem, ...]]:
+        """Of the media that this one may be derived from, the likeliest: the first, unless the time of another is its own."""
+        if len({sidecar for name in names if (sidecar := self.pairs.get(name, _NO_PAIR).sidecar)}) < 2:
+            return names[0], ()
+        if medium.name not in self.recorded:
+            self.undated.append(medium.name)
+        own = self.recorded.get(medium.name)
+        apart = [self.apart(name, own) for name in names]
+        best = min(range(len(names)), key=lambda number: (apart[number], number))
+        chosen = best if apart[best] <= _ONE_MOMENT and apart[best] + 60 < apart[0] else 0
+        others = " or ".join(name for name in names if name != names[chosen])
+        why = "its time decided" if apart[chosen] <= _ONE_MOMENT else "its name is likelier"
+        return names[chosen], (
+            Problem("pair", "ambiguous", f"taken to belong to {names[chosen]}, not {others}: {why}"),
+        )
+
+    def apart(self, name: str, own: int | None) -> float:
+        """Seconds between a time and that of a medium's sidecar, which is asked for; infinite if either is not known."""
+        sidecar = self.pairs.get(name, _NO_PAIR).sidecar
+        if sidecar is None:
+            return math.inf
+        gist = self.read.get(sidecar)
+        if gist is None:
+            self.untimed.append(sidecar)
+        return abs(gist.taken - own) if gist and gist.taken is not None and own is not None else math.inf
 
     def cut_off(self, medium: Medium) -> None:
         """Where nothing of "-edited" fits, the edit has its original's name and a number that no sidecar has."""
@@ -631,12 +686,12 @@ class _Work:
 
     def motion(self, medium: Medium) -> None:
         """The moving half of a live or motion photo, which has no sidecar, takes that of the still."""
-        for name in _still_names(medium):
-            still = self.medium_called(name)
-            if still is not None and still != medium.name:
-                self.moving.setdefault(still, medium.name)
-                self.derive(medium, Pair(None, "live", live_partner=still))
-                return
+        found = dict.fromkeys(map(self.medium_called, _still_names(medium)))
+        if stills := [name for name in found if name is not None and name != medium.name]:
+            still, notes = self.of_its_time(medium, stills)
+            self.moving.setdefault(still, medium.name)
+            self.derive(medium, Pair(None, "live", live_partner=still, problems=notes))
+            return
         if not self.near(medium.normal):
             return
         for name in _still_names(medium):

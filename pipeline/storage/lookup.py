@@ -1,0 +1,109 @@
+"""Looking files up in a finished index, which is opened for reading only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from pipeline.explain import Case, OtherFile, best_match
+from pipeline.problems import UsageError
+from pipeline.record import COLUMNS, SCHEMA_VERSION, from_time, to_known
+from pipeline.resolve import own_time
+from pipeline.takeout.names import split_extension
+from pipeline.takeout.sidecar import SidecarGist
+
+_TIMES = frozenset(c.name for c in COLUMNS if pa.types.is_timestamp(c.type))
+#: What the final state of a JSON file says of its content.
+_KINDS = {"sidecar": "item", "unmatched_sidecar": "item", "album_metadata": "album", "unreadable": "unreadable"}
+
+
+def look_up(index: Path, wanted: str) -> Case | OtherFile:
+    """What is to be explained of the file that `wanted` names: its path in the export, or the end of it.
+
+    Raises UsageError if there is no such file, if several paths end so, or if the index is another version's.
+    """
+    with _opened(index) as db:
+        if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+            raise UsageError(f"{index} was written by another version: scan again")
+        files = dict(db.execute("SELECT path, state FROM files"))
+        path = best_match(files, wanted)
+        if files[path] == "media":
+            return _case(db, path)
+        (reason,) = db.execute("SELECT reason FROM files WHERE path = ?", (path,)).fetchone()
+        used_by = db.execute("SELECT path FROM media WHERE sidecar_path = ? ORDER BY path", (path,))
+        return OtherFile(path, files[path], reason, tuple(user for (user,) in used_by))
+
+
+@contextmanager
+def _opened(index: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"file:{quote(str(index.absolute()))}?mode=ro", uri=True)) as db:
+        try:
+            yield db
+        except sqlite3.DatabaseError as error:
+            raise UsageError(f"{index} is not an index of ours: {error}") from error
+
+
+def _case(db: sqlite3.Connection, path: str) -> Case:
+    db.row_factory = sqlite3.Row
+    row: dict[str, Any] = dict(
+        db.execute("SELECT * FROM media WHERE path = ? ORDER BY file_id LIMIT 1", (path,)).fetchone()
+    )
+    row = {name: _time(value) if name in _TIMES else value for name, value in row.items()}
+    identity, folder = row["file_id"], row["folder"]
+    row["albums"] = [
+        title for (title,) in db.execute("SELECT title FROM photo_albums WHERE file_id = ? ORDER BY title", (identity,))
+    ]
+    row["problems"] = [
+        dict(problem)
+        for problem in db.execute("SELECT stage, kind, message FROM problems WHERE file_id = ?", (identity,))
+    ]
+    below = f"{folder}/" if folder else ""
+    states = {
+        path[len(below) :]: state
+        for path, state in db.execute(
+            "SELECT path, state FROM files WHERE path >= ? AND path < ?", (below, below + "\U0010ffff")
+        )
+        if "/" not in path[len(below) :]
+    }
+    found = db.execute("SELECT year FROM folders WHERE folder = ?", (folder,)).fetchone()
+    read = {name: SidecarGist(_KINDS.get(state, "other")) for name, state in states.items() if _is_json(name)}
+    for sidecar, title, taken_at in db.execute(
+        "SELECT sidecar_path, title, sidecar_taken_at FROM media WHERE folder = ? AND sidecar_path IS NOT NULL",
+        (folder,),
+    ):
+        taken = _time(taken_at)
+        read[sidecar[len(below) :]] = SidecarGist("item", title, from_time(taken) // 10**9 if taken else None)
+    stem = split_extension(row["name"])[0].casefold()
+    recorded = {
+        other["name"]: own_time(to_known(_media_row(other), None))
+        for other in db.execute("SELECT * FROM media WHERE folder = ?", (folder,))
+        if split_extension(other["name"])[0].casefold() == stem
+    }
+    return Case(
+        row,
+        found[0] if found else None,
+        tuple(name for name, state in states.items() if state == "media"),
+        tuple(read),
+        read,
+        recorded,
+    )
+
+
+def _media_row(row: sqlite3.Row) -> dict[str, Any]:
+    """The scalar columns of a row of `media`, as RECORD types them."""
+    return {name: _time(row[name]) if name in _TIMES else row[name] for name in row.keys()}  # noqa: SIM118
+
+
+def _is_json(name: str) -> bool:
+    return name.lower().endswith(".json")
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None
