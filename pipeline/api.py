@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
@@ -249,7 +250,8 @@ def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
     """The plan: every folder paired, what must be read for that read by `threads` threads."""
     from pipeline.stages import recorded_at
 
-    listing.pair()
+    with collector_paused():
+        listing.pair()
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         while (unread := listing.to_read()) or listing.to_date():
             undated = listing.to_date()
@@ -260,6 +262,18 @@ def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
         same = pool.map(lambda pair: _same_bytes(library, *pair), repeated)
         copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
     return listing.plan(copies)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection: pairing makes values by the million and no cycles, which the collector visits in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _read_document(library: Library, entry: Entry) -> tuple[Entry, Document]:

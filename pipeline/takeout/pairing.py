@@ -281,6 +281,11 @@ class _Work:
         return sorted(self.stems)
 
     @cached_property
+    def ordered_normals(self) -> list[str]:
+        """Names of media in the form in which they are compared, in order."""
+        return sorted(self.normals)
+
+    @cached_property
     def by_folded_stem(self) -> Index:
         """Sidecars that `newest` has left, by their names without case."""
         names = [name for name in self.items if name not in self.owner]
@@ -595,8 +600,11 @@ class _Work:
 
     def share_original(self, medium: Medium, reading: EditName, extension: str, rule: str, *problems: Problem) -> bool:
         stem = reading.original + reading.counter
-        if originals := self.originals(stem, medium):
-            original, notes = self.of_its_time(medium, originals)
+        original = self.medium_called(stem + extension)
+        if original is None or original == medium.name:
+            original = self.still_called(stem, medium)
+        if original is not None:
+            original, notes = self.of_its_time(medium, self.with_rivals(original, medium))
             self.derive(medium, Pair(None, rule, original, problems=(*problems, *notes)))
             return True
         if not self.near(stem) and not self.near_free(stem):
@@ -621,20 +629,32 @@ class _Work:
         """The medium of this name; without regard to case if only one fits."""
         return self.by_name.get(name) or self.by_folded_name.only(folded(name))
 
-    def originals(self, stem: str, medium: Medium) -> list[str]:
-        """What a medium may be the edit of, by this stem: what has its extension, then stills in the order of STILLS."""
-        found = [self.medium_called(stem + medium.extension)]
+    def still_called(self, stem: str, medium: Medium) -> str | None:
+        """The likeliest original of this stem with another extension than the edit's."""
         for ending in STILLS:
-            found.extend(self.by_folded_name.all(folded(stem + ending))[:3])
-        originals = [name for name in dict.fromkeys(found) if name is not None and name != medium.name]
-        if originals or medium.extension.lower() in STILLS:
-            return originals
-        others = [name for name in self.others_by_stem.get(folded(stem), ())[:3] if name != medium.name]
-        return others if len(others) == 1 else []
+            for name in self.by_folded_name.all(folded(stem + ending)):
+                if name != medium.name:
+                    return name
+        if medium.extension.lower() in STILLS:
+            return None
+        found = [name for name in self.others_by_stem.get(folded(stem), ())[:3] if name != medium.name]
+        return found[0] if len(found) == 1 else None
+
+    def with_rivals(self, name: str, medium: Medium) -> list[str]:
+        """A medium, and the stills of the very same stem, from which `medium` may just as well be derived."""
+        stem, _ = split_extension(normal(name))
+        start = bisect_left(self.ordered_normals, f"{stem}.")
+        found = [name]
+        for other in self.ordered_normals[start : start + 2 * len(STILLS)]:
+            if not other.startswith(f"{stem}."):
+                break
+            if other[len(stem) :].lower() in STILLS and (rival := self.by_name[other]) not in (name, medium.name):
+                found.append(rival)
+        return found
 
     def of_its_time(self, medium: Medium, names: Sequence[str]) -> tuple[str, tuple[Problem, ...]]:
         """Of the media that this one may be derived from, the likeliest: the first, unless the time of another is its own."""
-        if len({sidecar for name in names if (sidecar := self.pairs.get(name, _NO_PAIR).sidecar)}) < 2:
+        if len(names) == 1 or len({self.pairs.get(name, _NO_PAIR).sidecar for name in names} - {None}) < 2:
             return names[0], ()
         if medium.name not in self.recorded:
             self.undated.append(medium.name)
@@ -686,12 +706,13 @@ class _Work:
 
     def motion(self, medium: Medium) -> None:
         """The moving half of a live or motion photo, which has no sidecar, takes that of the still."""
-        found = dict.fromkeys(map(self.medium_called, _still_names(medium)))
-        if stills := [name for name in found if name is not None and name != medium.name]:
-            still, notes = self.of_its_time(medium, stills)
-            self.moving.setdefault(still, medium.name)
-            self.derive(medium, Pair(None, "live", live_partner=still, problems=notes))
-            return
+        for name in _still_names(medium):
+            still = self.medium_called(name)
+            if still is not None and still != medium.name:
+                still, notes = self.of_its_time(medium, self.with_rivals(still, medium))
+                self.moving.setdefault(still, medium.name)
+                self.derive(medium, Pair(None, "live", live_partner=still, problems=notes))
+                return
         if not self.near(medium.normal):
             return
         for name in _still_names(medium):
