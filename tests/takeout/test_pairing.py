@@ -19,6 +19,7 @@ from pipeline.planning import Listing, Plan, file_id, read_document
 from pipeline.takeout.names import cut, medium_names, split_extension, title_agrees, units
 from pipeline.takeout.pairing import RULE_MEANINGS, FolderPairing, explain_pair, pair_folder
 from pipeline.takeout.sidecar import SidecarGist
+from tests.documents import table
 
 CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("sidecar_cases.json").read_text("utf-8"))
 
@@ -548,11 +549,7 @@ def test_a_title_agrees_with_everything_written_for_it(items: list[Item]) -> Non
 
 # The documentation, and explanations
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "pairing.md").read_text("utf-8")
-TABLES = [
-    [cell.strip() for cell in line.strip("|").split("|")] for line in DOCUMENT.splitlines() if line.startswith("| `")
-]
-EXAMPLES = [row for row in TABLES if len(row) == 5]
+EXAMPLES = table("pairing.md", "file | beside it")
 
 
 def quoted(cell: str) -> dict[str, str | None]:
@@ -572,7 +569,7 @@ def test_examples_of_the_documentation(row: list[str]) -> None:
 
 
 def test_the_documentation_has_every_rule_in_order_with_its_meaning_and_an_example() -> None:
-    rules = {name.strip("`"): meaning for name, meaning in (row for row in TABLES if len(row) == 2)}
+    rules = {name.strip("`"): meaning for name, meaning in table("pairing.md", "rule | meaning")}
     assert list(rules.items()) == list(RULE_MEANINGS.items())
     assert {row[4] for row in EXAMPLES if row[4]} == RULE_MEANINGS.keys()
 
