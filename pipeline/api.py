@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import cost
+from pipeline import cost, elsewhere
 from pipeline.audit import Audit, audit
 from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
 from pipeline.planning import (
@@ -261,7 +261,33 @@ def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
         repeated = list(listing.repeated())
         same = pool.map(lambda pair: _same_bytes(library, *pair), repeated)
         copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
-    return listing.plan(copies)
+        return _borrow_sidecars(listing.plan(copies), library, pool)
+
+
+def _borrow_sidecars(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> Plan:
+    """The plan, with sidecars from other folders for files that have none in their own."""
+    from pipeline.stages import recorded_at
+
+    twins = list(elsewhere.twins(plan))
+    equal = pool.map(lambda pair: _same_bytes(library, pair[0].media, pair[1].media), twins)
+    plan = elsewhere.with_borrowed(
+        plan,
+        {
+            item.file_id: (donor.sidecar, "copy")
+            for (item, donor), same in zip(reversed(twins), reversed(list(equal)), strict=True)  # the first counts
+            if same and donor.sidecar is not None
+        },
+    )
+    strays = list(elsewhere.strays(plan))
+    recorded = pool.map(lambda pair: recorded_at(pair[0].media, library), strays)
+    return elsewhere.with_borrowed(
+        plan,
+        {
+            item.file_id: (orphan.sidecar, "other_folder")
+            for (item, orphan), moment in zip(strays, recorded, strict=True)
+            if elsewhere.is_of_its_time(orphan, moment)
+        },
+    )
 
 
 @contextmanager

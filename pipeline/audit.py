@@ -118,7 +118,7 @@ def audit(plan: Plan, missing_parts: Sequence[str]) -> Audit:
         size[folder] += item.media.size
         without[folder] += item.sidecar is None
     titles = {album.folder: album.title for album in plan.albums}
-    orphans: Counter[str] = Counter(orphan.folder for orphan in plan.orphans)
+    orphans: Counter[str] = Counter(orphan.folder for orphan in plan.orphans if not orphan.adopted)
     elsewhere: Counter[str] = Counter(orphan.folder for orphan in _members_elsewhere(plan))
     return Audit(
         tuple(
@@ -146,7 +146,7 @@ def _members_elsewhere(plan: Plan) -> Iterator[Orphan]:
     albums = {album.folder for album in plan.albums}
     wanted: dict[str, list[Orphan]] = defaultdict(list)
     for orphan in plan.orphans:
-        if orphan.folder in albums and orphan.title is not None:
+        if orphan.folder in albums and orphan.title is not None and not orphan.adopted:
             for name in medium_names(orphan.title):
                 wanted[normal(name)].append(orphan)
     if not wanted:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline import elsewhere
 from pipeline.problems import UsageError
 from pipeline.record import to_known
 from pipeline.resolve import date_candidates, place_candidates
@@ -53,11 +54,9 @@ def explain(case: Case | OtherFile) -> dict[str, Any]:
         "sidecar": {
             "path": row["sidecar_path"],
             "rule": row["sidecar_rule"],
-            "meaning": RULE_MEANINGS.get(row["sidecar_rule"] or ""),
+            "meaning": (RULE_MEANINGS | elsewhere.MEANINGS).get(row["sidecar_rule"] or ""),
             "title": row["title"],
-            "candidates": [
-                asdict(each) for each in explain_pair(row["name"], case.media, case.json, case.read, case.recorded)
-            ],
+            "candidates": list(_sidecars(case)),
         },
         "date": {
             "taken_at": row["taken_at"],
@@ -97,6 +96,14 @@ def explain(case: Case | OtherFile) -> dict[str, Any]:
         "albums": list(row["albums"]),
         "problems": [dict(problem) for problem in row["problems"]],
     }
+
+
+def _sidecars(case: Case) -> Iterator[dict[str, Any]]:
+    row = case.row
+    if row["sidecar_rule"] in elsewhere.MEANINGS:
+        yield {"sidecar": row["sidecar_path"], "rule": row["sidecar_rule"], "chosen": True, "why_not": None}
+    for candidate in explain_pair(row["name"], case.media, case.json, case.read, case.recorded):
+        yield asdict(candidate)
 
 
 def best_match(paths: Iterable[str], wanted: str) -> str:

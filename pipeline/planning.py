@@ -57,10 +57,15 @@ class Orphan:
     """A sidecar whose photo is not in its folder. In an album, the photo may lie elsewhere and is in the album all the same
     (immich-go's test albumWithoutImage). `taken` is seconds since 1970."""
 
-    folder: str
-    name: str
+    sidecar: Entry
     title: str | None
     taken: int | None
+    adopted: bool = False  # a photo in another folder has it (`elsewhere`)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the sidecar."""
+        return self.sidecar.folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +255,7 @@ class Listing:
         for name in folder.pairing.unused:
             document = self.documents.get(folder.json[name][0])
             if document and document.gist.kind == "item" and name not in folder.pairing.redundant:
-                yield Orphan(folder.path, name, document.gist.title, document.gist.taken)
+                yield Orphan(folder.json[name][0], document.gist.title, document.gist.taken)
 
     def _holds_only_sidecars(self, folder: Folder) -> bool:
         """An album of which nothing is left but the sidecars of photos that lie in other folders (PhotoMigrator, help/04)."""

@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "planning": {"item", "problems", "takeout"},
     "audit": {"planning", "takeout"},
     "places": set(),
-    "explain": {"problems", "record", "resolve", "takeout"},
+    "elsewhere": {"item", "planning", "problems", "takeout"},
+    "explain": {"elsewhere", "problems", "record", "resolve", "takeout"},
     "storage": {"audit", "explain", "item", "places", "planning", "problems", "record", "resolve", "takeout"},
     "stages": {"item", "media", "problems", "record", "resolve", "storage", "takeout"},
     "graph": {"stages", "storage"},
@@ -33,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "audit",
         "cluster",
         "cost",
+        "elsewhere",
         "explain",
         "graph",
         "item",
@@ -53,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {"distributed": {"cluster", "worker"}, "dask.bag": {"graph"}, "typer": {"cli"}, "sqlite3": {"storage"}}
 
 #: Rooms that open nothing and read no clock.
-PURE = ("takeout", "planning", "audit", "explain", "item", "record", "cost")
+PURE = ("takeout", "planning", "audit", "elsewhere", "explain", "item", "record", "cost")
 
 
 def room(path: Path) -> str:

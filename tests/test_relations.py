@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline import Settings, scan
+from pipeline.api import explain
+from pipeline.elsewhere import MEANINGS
 from tests.conftest import media_rows, write_tree
 from tests.media.blocks import apple_note, jpeg, tiff
 from tests.media.test_video import CREATED, keys, movie, mvhd
@@ -153,6 +155,63 @@ def test_a_title_that_contradicts_the_name_is_a_problem_and_no_less_a_pair(
     row = rows[f"{YEAR}/{name}"]
     assert row["sidecar_path"] == f"{YEAR}/{name}.json"
     assert [problem["kind"] for problem in row["problems"]] == (["title_differs"] if differs else [])
+
+
+def test_a_copy_without_sidecar_has_that_of_the_equal_file_in_the_other_kind_of_folder(tmp_path: Path) -> None:
+    one, other = still("A"), still("B")
+    files = {
+        f"{YEAR}/IMG_1(1).JPG": one,
+        f"{YEAR}/IMG_1.JPG(1).json": sidecar("IMG_1.JPG"),
+        f"{YEAR}/IMG_2.JPG": other,
+        f"{ROOT}/Photos from 2020/IMG_1.JPG": one,  # a year borrows nothing from a year
+        f"{ROOT}/Trip/metadata.json": album("Trip"),
+        f"{ROOT}/Trip/IMG_1.JPG": one,
+        f"{ROOT}/Trip/IMG_2.JPG": other,
+        f"{ROOT}/Trip/IMG_2.JPG.json": sidecar("IMG_2.JPG"),
+        f"{ROOT}/Best/metadata.json": album("Best"),
+        f"{ROOT}/Best/IMG_1.JPG": still("C"),  # the same name and size alone prove nothing
+    }
+    rows, results, report = scanned(tmp_path, files)
+    found = {path: (row["sidecar_path"], row["sidecar_rule"]) for path, row in rows.items()}
+    assert found == {
+        f"{YEAR}/IMG_1(1).JPG": (f"{YEAR}/IMG_1.JPG(1).json", "legacy_counter"),
+        f"{YEAR}/IMG_2.JPG": (f"{ROOT}/Trip/IMG_2.JPG.json", "copy"),
+        f"{ROOT}/Photos from 2020/IMG_1.JPG": (None, None),
+        f"{ROOT}/Trip/IMG_1.JPG": (f"{YEAR}/IMG_1.JPG(1).json", "copy"),
+        f"{ROOT}/Trip/IMG_2.JPG": (f"{ROOT}/Trip/IMG_2.JPG.json", "legacy"),
+        f"{ROOT}/Best/IMG_1.JPG": (None, None),
+    }
+    assert rows[f"{ROOT}/Trip/IMG_1.JPG"]["title"] == "IMG_1.JPG"
+    assert report["audit"]["media_without_sidecar"] == 2
+    for inside in (results, tmp_path / "library"):
+        told = explain("Trip/IMG_1.JPG", inside)["sidecar"]
+        assert (told["candidates"][0]["sidecar"], told["meaning"]) == (f"{YEAR}/IMG_1.JPG(1).json", MEANINGS["copy"])
+
+
+def test_a_sidecar_alone_in_another_folder_is_that_of_a_file_of_its_name_and_time(tmp_path: Path) -> None:
+    shot = jpeg(tiff({0x010F: (2, "Canon")}, {0x9003: (2, "2019:07:30 14:00:00")}))
+    files = {
+        f"{YEAR}/IMG_1.JPG": shot,
+        f"{YEAR}/IMG_2.JPG": shot,
+        f"{YEAR}/IMG_3.JPG": still("A"),  # does not say when
+        f"{YEAR}/IMG_4.JPG": shot,
+        f"{ROOT}/Photos from 2018/IMG_4.JPG.json": sidecar("IMG_4.JPG"),  # a year borrows nothing from a year
+        f"{ROOT}/Trip/metadata.json": album("Trip"),
+        f"{ROOT}/Trip/IMG_1.JPG.supplemental-metadata.json": sidecar("IMG_1.JPG"),
+        f"{ROOT}/Trip/IMG_2.JPG.json": sidecar("IMG_2.JPG", TAKEN - 10**7),
+        f"{ROOT}/Trip/IMG_3.JPG.json": sidecar("IMG_3.JPG"),
+    }
+    rows, results, report = scanned(tmp_path, files)
+    found = {row["name"]: (row["sidecar_path"], row["sidecar_rule"]) for row in rows.values()}
+    assert found == {
+        "IMG_1.JPG": (f"{ROOT}/Trip/IMG_1.JPG.supplemental-metadata.json", "other_folder"),
+        **dict.fromkeys(("IMG_2.JPG", "IMG_3.JPG", "IMG_4.JPG"), (None, None)),
+    }
+    assert rows[f"{YEAR}/IMG_1.JPG"]["albums"] == ["Trip"]
+    assert [problem["kind"] for problem in rows[f"{YEAR}/IMG_1.JPG"]["problems"]] == ["low_confidence"]
+    assert report["counts"]["files"]["sidecar"] == 1
+    states = dict(query(results, "SELECT path, state FROM files WHERE path LIKE '%.json'"))
+    assert states[f"{ROOT}/Trip/IMG_1.JPG.supplemental-metadata.json"] == "sidecar"
 
 
 def test_people_of_one_name_are_one_person_however_it_is_spelt(tmp_path: Path) -> None:

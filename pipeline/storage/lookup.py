@@ -79,7 +79,8 @@ def _case(db: sqlite3.Connection, path: str) -> Case:
         (folder,),
     ):
         taken = _time(taken_at)
-        read[sidecar[len(below) :]] = SidecarGist("item", title, from_time(taken) // 10**9 if taken else None)
+        if sidecar[: len(below)] == below and sidecar[len(below) :] in read:
+            read[sidecar[len(below) :]] = SidecarGist("item", title, from_time(taken) // 10**9 if taken else None)
     stem = split_extension(row["name"])[0].casefold()
     recorded = {
         other["name"]: own_time(to_known(_media_row(other), None))
