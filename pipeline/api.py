@@ -24,6 +24,7 @@ from pipeline.planning import (
     Listing,
     Plan,
     Shard,
+    folder_key,
     make_shards,
     missing_parts,
     read_document,
@@ -197,7 +198,7 @@ def _write_plan(
     shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
     references = dearest_first(write_manifest(shards, results.manifest), shards)
     index.add_albums(plan.albums)
-    index.add_orphans(plan.orphans)
+    index.add_members(plan.members)
     index.add_folders(found.folders)
     index.add_files(plan.files)
     return tuple(shard.name for shard in shards), references
@@ -261,7 +262,12 @@ def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
         repeated = list(listing.repeated())
         same = pool.map(lambda pair: _same_bytes(library, *pair), repeated)
         copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
-        return _borrow_sidecars(listing.plan(copies), library, pool)
+        plan = _borrow_sidecars(listing.plan(copies), library, pool)
+        candidates = list(elsewhere.member_candidates(plan))
+        sidecars = {item.sidecar for _, item in candidates if item.sidecar is not None}
+        unread = [sidecar for sidecar in sidecars if sidecar not in listing.documents]
+        known = listing.documents | dict(pool.map(partial(_read_document, library), unread))
+        return elsewhere.with_members(plan, candidates, {each: known[each].gist for each in sidecars})
 
 
 def _borrow_sidecars(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> Plan:
@@ -527,19 +533,19 @@ def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dic
 
     index = Path(real_path(inside)) / "index.sqlite"
     if index.is_file():
-        return explain_case(look_up(index, path))
+        return explain_case(look_up(index, stored_text(path)))
     return explain_case(_case_of(Library.of([inside]), path, settings or Settings()))
 
 
 def _case_of(library: Library, wanted: str, settings: Settings) -> Case | OtherFile:
     """What is to be explained of a file in a library that need not have been scanned."""
-    from pipeline.explain import Case, OtherFile, best_match
+    from pipeline.explain import RELATIONS, Case, OtherFile, best_match
     from pipeline.stages import extract, make_rows, read_sidecars
 
     listing = list_library(library, Silent())
     found = pair_library(listing, library, io_threads(settings))
-    states = {stored_text(file.path): file for file in found.files}
-    path = best_match(states, wanted)
+    states = {stored_text(file.path): file for file in reversed(found.files)}  # of one path in several parts, the first
+    path = best_match(states, stored_text(wanted))
     items = [item for item in found.items if stored_text(item.media.path) == path]
     if not items:
         users = [
@@ -549,9 +555,11 @@ def _case_of(library: Library, wanted: str, settings: Settings) -> Case | OtherF
         ]
         return OtherFile(path, states[path].state, states[path].reason, tuple(users))
     (row,) = (make_rows(extract(opened))[0] for opened in read_sidecars(items[:1], library, 0))
-    folder = listing.folders[items[0].media.folder]
+    folder = listing.folders[folder_key(items[0].media.folder)]
     read, recorded = listing.known_of(folder)
-    return Case(row, items[0].folder_year, tuple(folder.media), tuple(folder.json), read, recorded)
+    paths = {item.file_id: stored_text(item.media.path) for item in found.items}
+    related = {identity: paths[identity] for name in RELATIONS if (identity := row[name]) in paths}
+    return Case(row, tuple(folder.media), tuple(folder.json), read, recorded, related)
 
 
 def _found(plan: Plan, mode: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline.planning import Orphan, Plan
-from pipeline.takeout.names import medium_names, normal, split_counter, split_extension
+from pipeline.planning import Plan, folder_key
 
 #: Sidecars are missing in whole exports in small numbers (immich-go's tests state 0 to 0.06 % for six of seven real ones).
 FEW = 0.01
@@ -42,6 +40,7 @@ class Audit:
     folders: tuple[FolderAudit, ...]
     missing_parts: tuple[str, ...]
     unreadable: int
+    sidecars: int
 
     @property
     def media(self) -> int:
@@ -62,13 +61,15 @@ class Audit:
     def is_complete(self) -> bool:
         """Nothing is missing but, perhaps, a few sidecars, which exports often lack."""
         few = self.media_without_sidecar <= max(FEW * self.media, 1)
-        return few and not (self.missing_parts or self.sidecars_without_media or self.unreadable)
+        some = bool(self.media and self.sidecars)
+        return some and few and not (self.missing_parts or self.sidecars_without_media or self.unreadable)
 
     def verdict(self) -> str:
         """The answer, in one sentence, with what to do about it."""
         lacks = list(self._lacks())
-        if not self.media:
-            return "There are no photos or videos: is this a Takeout of Google Photos?"
+        if not self.media or not self.sidecars:
+            what = "sidecars" if self.media else "photos or videos"
+            return f"There are no {what}: is this a whole Takeout of Google Photos, with all its parts?"
         if not lacks:
             return f"Complete: each of {self.media:,} photos and videos has its sidecar, each sidecar its file."
         if self.is_complete:
@@ -113,13 +114,13 @@ def audit(plan: Plan, missing_parts: Sequence[str]) -> Audit:
     size: Counter[str] = Counter()
     without: Counter[str] = Counter()
     for item in plan.items:
-        folder = item.media.folder
+        folder = folder_key(item.media.folder)
         media[folder] += 1
         size[folder] += item.media.size
         without[folder] += item.sidecar is None
-    titles = {album.folder: album.title for album in plan.albums}
-    orphans: Counter[str] = Counter(orphan.folder for orphan in plan.orphans if not orphan.adopted)
-    elsewhere: Counter[str] = Counter(orphan.folder for orphan in _members_elsewhere(plan))
+    titles = {folder_key(album.folder): album.title for album in plan.albums}
+    orphans: Counter[str] = Counter(folder_key(orphan.folder) for orphan in plan.orphans if not orphan.adopted)
+    elsewhere: Counter[str] = Counter(folder_key(orphan.folder) for orphan in plan.members if not orphan.adopted)
     return Audit(
         tuple(
             FolderAudit(
@@ -138,33 +139,5 @@ def audit(plan: Plan, missing_parts: Sequence[str]) -> Audit:
         ),
         tuple(missing_parts),
         sum(file.state == "unreadable" for file in plan.files),
+        sum(file.state in ("sidecar", "unmatched_sidecar") for file in plan.files),
     )
-
-
-def _members_elsewhere(plan: Plan) -> Iterator[Orphan]:
-    """Sidecars in albums whose photo is in another folder: of the year of taking, where that folder is one by year."""
-    albums = {album.folder for album in plan.albums}
-    wanted: dict[str, list[Orphan]] = defaultdict(list)
-    for orphan in plan.orphans:
-        if orphan.folder in albums and orphan.title is not None and not orphan.adopted:
-            for name in medium_names(orphan.title):
-                wanted[normal(name)].append(orphan)
-    if not wanted:
-        return
-    found: set[Orphan] = set()
-    for item in plan.items:
-        if item.album is None:
-            stem, extension = split_extension(normal(item.media.name))
-            for name in {stem + extension, split_counter(stem)[0] + extension}:
-                found.update(o for o in wanted.get(name, ()) if _may_be_of(o, item.folder_year))
-    yield from (orphan for orphan in plan.orphans if orphan in found)
-
-
-def _may_be_of(orphan: Orphan, year: int | None) -> bool:
-    if year is None or orphan.taken is None:
-        return True
-    try:
-        taken = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=orphan.taken)
-    except OverflowError:
-        return False
-    return abs(taken.year - year) <= 1

@@ -8,13 +8,15 @@ file must have the time of the file without a sidecar. Between folders of years 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from pipeline.item import Entry, MediaItem
-from pipeline.planning import Orphan, Plan
+from pipeline.planning import Orphan, Plan, folder_key
 from pipeline.problems import Problem
-from pipeline.takeout.names import normal, sidecar_stems, split_counter, split_extension
+from pipeline.takeout.names import medium_names, normal, sidecar_stems, split_counter, split_extension
+from pipeline.takeout.sidecar import SidecarGist
 
 #: What the values of `sidecar_rule` mean that no folder alone gives.
 MEANINGS = {
@@ -23,6 +25,8 @@ MEANINGS = {
 }
 #: Two times of one moment, one of them perhaps of an unknown zone, are at most so many seconds apart.
 ONE_MOMENT = 26 * 3600
+#: Photos whose sidecars are read for one that lies alone in an album, at most.
+CANDIDATES = 20
 #: Files that one without sidecar is compared with, at most.
 DONORS = 3
 
@@ -57,7 +61,7 @@ def strays(plan: Plan) -> Iterator[tuple[MediaItem, Orphan]]:
                 orphan
                 for stem in _sidecar_names(item)
                 for orphan in orphans.get(stem, ())
-                if _album_and_not(item, plan.folders[orphan.folder].kind)
+                if _album_and_not(item, plan.folders[folder_key(orphan.folder)].kind)
             ]
             if len(named) == 1:
                 found[item.file_id] = item, named[0]
@@ -89,6 +93,55 @@ def with_borrowed(plan: Plan, borrowed: Borrowed) -> Plan:
         ),
         orphans=tuple(replace(o, adopted=True) if o.sidecar in adopted else o for o in plan.orphans),
     )
+
+
+def member_candidates(plan: Plan) -> Iterator[tuple[Orphan, MediaItem]]:
+    """Sidecars in albums without their file, each with the photos in other folders that may be it, by title and year."""
+    albums = {folder_key(album.folder) for album in plan.albums}
+    wanted: dict[str, list[Orphan]] = defaultdict(list)
+    for orphan in plan.orphans:
+        if folder_key(orphan.folder) in albums and orphan.title is not None:
+            for name in _names(orphan.title):
+                wanted[name].append(orphan)
+    asked: dict[Orphan, int] = defaultdict(int)
+    for item in plan.items if wanted else ():
+        if item.sidecar is not None:
+            title = _title(item)
+            for orphan in (*wanted.get(title, ()), *wanted.get(split_extension(title)[0], ())):
+                if orphan.folder != item.media.folder and asked[orphan] < CANDIDATES and _may_be_of(orphan, item):
+                    asked[orphan] += 1
+                    yield orphan, item
+
+
+def with_members(
+    plan: Plan, candidates: Sequence[tuple[Orphan, MediaItem]], gists: Mapping[Entry, SidecarGist]
+) -> Plan:
+    """The plan, in which photos are members of albums that hold their sidecar alone: title and time are the same there."""
+    found: dict[Orphan, list[tuple[tuple[bool, bool, str], str]]] = defaultdict(list)
+    for orphan, item in candidates:
+        gist = gists.get(item.sidecar) if item.sidecar else None
+        if gist is not None and (gist.title, gist.taken) == (orphan.title, orphan.taken):
+            number = split_counter(split_extension(normal(item.media.name))[0])[1]
+            other_number = number != split_counter(normal(orphan.sidecar.name[: -len(".json")]))[1]
+            rank = item.folder_kind in ("album", "untitled"), other_number, item.media.path
+            found[orphan].append((rank, item.file_id))
+    return replace(plan, members={orphan: min(ranked)[1] for orphan, ranked in found.items()})
+
+
+def _names(title: str) -> set[str]:
+    """Names without counter that the file of a title may have; one without extension gets one by content."""
+    return {normal(name) for name in medium_names(title)}
+
+
+def _may_be_of(orphan: Orphan, item: MediaItem) -> bool:
+    """A folder by year holds what was taken in it, give or take a time zone."""
+    if item.folder_date is None or not orphan.taken:
+        return True
+    try:
+        year = (datetime(1970, 1, 1) + timedelta(seconds=orphan.taken)).year
+    except OverflowError:
+        return False
+    return abs(year - int(item.folder_date[:4])) <= 1
 
 
 def _with_sidecar(item: MediaItem, sidecar: Entry, rule: str) -> MediaItem:

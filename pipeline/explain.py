@@ -10,8 +10,12 @@ from pipeline import elsewhere
 from pipeline.problems import UsageError
 from pipeline.record import to_known
 from pipeline.resolve import date_candidates, place_candidates
+from pipeline.takeout.names import normal
 from pipeline.takeout.pairing import RULE_MEANINGS, explain_pair
 from pipeline.takeout.sidecar import SidecarGist
+
+#: Columns that hold the file_id of another file.
+RELATIONS = ("edited_of", "live_partner", "duplicate_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +24,11 @@ class Case:
     time (`resolve.own_time`)."""
 
     row: Mapping[str, Any]
-    folder_year: int | None
     media: tuple[str, ...]
     json: tuple[str, ...]
     read: Mapping[str, SidecarGist]
     recorded: Mapping[str, int | None]
+    related: Mapping[str, str]  # file_id -> path
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,13 @@ def explain(case: Case | OtherFile) -> dict[str, Any]:
     if isinstance(case, OtherFile):
         return asdict(case)
     row = case.row
-    known = to_known(row, case.folder_year)
+    known = to_known(row)
     dates = date_candidates(known)
     first = next((candidate for candidate in dates if candidate.usable), None)
     places = list(place_candidates(known))
     return {
         "path": row["path"],
+        "part": row["part"],
         "sidecar": {
             "path": row["sidecar_path"],
             "rule": row["sidecar_rule"],
@@ -92,7 +97,7 @@ def explain(case: Case | OtherFile) -> dict[str, Any]:
                 for number, each in enumerate(places)
             ],
         },
-        "relations": {name: row[name] for name in ("edited_of", "live_partner", "duplicate_of")},
+        "relations": {name: case.related.get(row[name], row[name]) for name in RELATIONS},
         "albums": list(row["albums"]),
         "problems": [dict(problem) for problem in row["problems"]],
     }
@@ -102,7 +107,8 @@ def _sidecars(case: Case) -> Iterator[dict[str, Any]]:
     row = case.row
     if row["sidecar_rule"] in elsewhere.MEANINGS:
         yield {"sidecar": row["sidecar_path"], "rule": row["sidecar_rule"], "chosen": True, "why_not": None}
-    for candidate in explain_pair(row["name"], case.media, case.json, case.read, case.recorded):
+    name = row["name"] if row["name"] in case.media else normal(row["name"])
+    for candidate in explain_pair(name, case.media, case.json, case.read, case.recorded):
         yield asdict(candidate)
 
 
@@ -117,10 +123,12 @@ def best_match(paths: Iterable[str], wanted: str) -> str:
     'Takeout/a/y.jpg'
     """
     found = []
+    wanted = normal(wanted)
     for path in paths:
-        if path == wanted or wanted.endswith(f"/{path}"):
+        compared = normal(path)
+        if compared == wanted or wanted.endswith(f"/{compared}"):
             return path
-        if path.endswith(f"/{wanted}"):
+        if compared.endswith(f"/{wanted}"):
             found.append(path)
     if not found:
         raise UsageError(f"there is no file {wanted}")

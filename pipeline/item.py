@@ -60,7 +60,7 @@ class MediaItem:
     live_partner: str | None = None  # file_id
     album: str | None = None  # title
     folder_kind: str = "other"  # one of folders.KINDS
-    folder_year: int | None = None  # of a folder by year or by day
+    folder_date: str | None = None  # of a folder by year or by day: 2019, 2005-02-05
     problems: tuple[Problem, ...] = ()
 
     document: Sidecar | None = None

@@ -12,11 +12,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from pipeline.item import Entry, MediaItem
 from pipeline.problems import MediaError, Problem
-from pipeline.takeout.folders import FolderKind, album_names, folder_kind, is_named
-from pipeline.takeout.names import classify_name
+from pipeline.takeout.folders import FolderKind, album_names, folder_kind, is_known_year_name, is_named, year_in
+from pipeline.takeout.names import classify_name, normal
 from pipeline.takeout.pairing import FolderPairing, pair_folder
 from pipeline.takeout.sidecar import AlbumDocument, SidecarGist, gist, parse_album
 
@@ -25,6 +26,8 @@ EXTRACTION_VERSION = 2
 
 #: What one file costs besides its bytes, as so many bytes more: about 0.3 ms against 12 GB/s.
 BYTES_PER_FILE = 3_000_000
+#: Sidecars that are read to prove the year in a folder's name.
+SAMPLE = 9
 #: Shards of a library, at least (small ones excepted), so that all workers end together; and files per shard, at most.
 SHARDS, SHARD_FILES = 32, 512
 #: Files per shard, at least: a shard costs some milliseconds of its own.
@@ -70,11 +73,26 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a JSON file that had to be read turned out to be: its gist, its album if it is one, or why it cannot be read."""
+    """What a JSON file that had to be read turned out to be: its gist, its album if it is one, or why it cannot be read.
+
+    `odd` says what in an album's file is not as it should be.
+    """
 
     gist: SidecarGist
     album: Album | None = None
     error: str | None = None
+    odd: str | None = None
+
+    @property
+    def year(self) -> int | None:
+        """The year of taking (UTC) of an item's sidecar."""
+        taken = self.gist.taken
+        if not taken:
+            return None
+        try:
+            return (datetime(1970, 1, 1) + timedelta(seconds=taken)).year
+        except OverflowError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +116,12 @@ class Plan:
     files: tuple[ListedFile, ...]
     albums: tuple[Album, ...]
     orphans: tuple[Orphan, ...] = ()
-    folders: Mapping[str, FolderKind] = field(default_factory=dict)  # folders that hold media or JSON files
+    folders: Mapping[str, FolderKind] = field(
+        default_factory=dict
+    )  # by `folder_key`, those that hold media or JSON files
+    members: Mapping[Orphan, str] = field(
+        default_factory=dict
+    )  # what is in an album by its sidecar alone -> its file_id
 
     @property
     def size(self) -> int:
@@ -112,9 +135,12 @@ class Plan:
 
 @dataclass(slots=True)
 class Folder:
-    """The files of one folder, merged over all parts: name -> the entries of that name, first part first."""
+    """The files of one folder, merged over all parts: name -> the entries of that name, first part first.
 
-    path: str
+    A name that another part spells in another Unicode form is the same name (GooglePhotosTakeoutHelper #243).
+    """
+
+    path: str  # as it was found first
     media: dict[str, list[Entry]] = field(default_factory=dict)
     json: dict[str, list[Entry]] = field(default_factory=dict)
     pairing: FolderPairing | None = None
@@ -140,13 +166,22 @@ class Listing:
         if what.kind == "ignored":
             self.files.append(ListedFile(entry.path, entry.part, entry.size, "ignored", what.reason))
             return
-        found = self.folders.get(folder)
+        key = folder_key(folder)
+        found = self.folders.get(key)
         if found is None:
-            found = self.folders[folder] = Folder(folder)
+            found = self.folders[key] = Folder(folder)
+        names = found.json if what.kind == "json" else found.media
+        if not name.isascii():
+            key = normal(name)
+            same = names.get(key, [])
+            if any(other.part == entry.part and other.name != name for other in same):  # two spellings are two files
+                if name == key:
+                    names[same[0].name] = names.pop(key)
+            else:
+                name = key
+        names.setdefault(name, []).append(entry)
         if what.kind == "json":
-            found.json.setdefault(name, []).append(entry)
             return
-        found.media.setdefault(name, []).append(entry)
         self.media_files += 1
         self.media_bytes += entry.size
 
@@ -163,12 +198,12 @@ class Listing:
             folder.pairing = pair_folder(folder.media, folder.json)
 
     def to_read(self) -> list[Entry]:
-        """The JSON files that must be read before the pairing is final."""
+        """The JSON files that must be read before the pairing is final, and what proves the years in names of folders."""
         return [
             folder.json[name][0]
             for folder in self.folders.values()
             if folder.pairing
-            for name in folder.pairing.to_read
+            for name in dict.fromkeys((*folder.pairing.to_read, *_sample(folder)))
             if folder.json[name][0] not in self.documents
         ]
 
@@ -186,8 +221,8 @@ class Listing:
         """Pair again the folders of which something has been read: JSON files, and the time that media themselves state."""
         self.documents |= documents
         self.recorded |= recorded or {}
-        for path in {entry.folder for entry in (*documents, *(recorded or ()))}:
-            folder = self.folders[path]
+        for key in {folder_key(entry.folder) for entry in (*documents, *(recorded or ()))}:
+            folder = self.folders[key]
             folder.pairing = pair_folder(folder.media, folder.json, *self.known_of(folder))
 
     def known_of(self, folder: Folder) -> tuple[dict[str, SidecarGist], dict[str, int | None]]:
@@ -213,26 +248,32 @@ class Listing:
         orphans: list[Orphan] = []
         kinds: dict[str, FolderKind] = {}
         metadata = self._album_files()
-        for path in sorted(self.folders):
-            folder = self.folders[path]
+        by_year = any(is_known_year_name(key.rpartition("/")[2]) for key in self.folders)
+        for key in sorted(self.folders):
+            folder = self.folders[key]
             assert folder.pairing is not None, "pair() comes first"
             album = self._album(folder, metadata)
-            kind = folder_kind(path.rpartition("/")[2], album.document.title or "" if album else None)
+            title = album.document.title or "" if album else None
+            years = [year for entries in folder.json.values() if (year := self._year_of(entries[0])) is not None]
+            kind = folder_kind(key.rpartition("/")[2], title, years, by_year)
             if kind.kind == "day":  # what looks like an album's file is the day's
                 album = None
-            if kind.kind == "other" and not folder.media and self._holds_only_sidecars(folder):
-                album, kind = Album(path, path.rpartition("/")[2]), FolderKind("album")
-            kinds[path] = kind
+            if kind.kind == "other" and "/" in key and not folder.media and self._holds_only_sidecars(folder):
+                album, kind = Album(folder.path, folder.path.rpartition("/")[2]), FolderKind("album")
+            kinds[key] = kind
             if album:
                 albums.append(album)
             orphans.extend(self._orphans(folder))
-            files.extend(self._json_files(folder, metadata, copies))
-            for entry, item in _media_items(folder, album.title if album else None, kind, copies):
+            used: set[Entry] = set()
+            for entry, first, item in _media_items(folder, album.title if album else None, kind, copies):
                 if item is None:
-                    files.append(_copy(entry, folder.media[entry.name][0]))
+                    files.append(_copy(entry, first))
                 else:
                     items.append(item)
                     files.append(ListedFile(entry.path, entry.part, entry.size, "media"))
+                    if item.sidecar is not None:
+                        used.add(item.sidecar)
+            files.extend(self._json_files(folder, album, metadata, copies, used))
         if len(files) != self.count:
             raise AssertionError(f"{self.count:,} files were listed, but {len(files):,} have a state")
         files.sort(key=lambda file: (file.path, file.part))
@@ -250,6 +291,10 @@ class Listing:
             if document.gist.kind == "album" or (document.gist.kind == "titled" and is_named(entry.name, names))
         )
 
+    def _year_of(self, sidecar: Entry) -> int | None:
+        document = self.documents.get(sidecar)
+        return document.year if document else None
+
     def _orphans(self, folder: Folder) -> Iterator[Orphan]:
         assert folder.pairing is not None
         for name in folder.pairing.unused:
@@ -257,12 +302,18 @@ class Listing:
             if document and document.gist.kind == "item" and name not in folder.pairing.redundant:
                 yield Orphan(folder.json[name][0], document.gist.title, document.gist.taken)
 
+    def _holds_sidecars(self, folder: Folder) -> bool:
+        documents = [self.documents.get(entries[0]) for entries in folder.json.values()]
+        return any(document is None or document.gist.kind == "item" for document in documents)
+
     def _holds_only_sidecars(self, folder: Folder) -> bool:
         """An album of which nothing is left but the sidecars of photos that lie in other folders (PhotoMigrator, help/04)."""
         documents = [self.documents.get(entries[0]) for entries in folder.json.values()]
         return bool(documents) and all(document and document.gist.kind == "item" for document in documents)
 
     def _album(self, folder: Folder, metadata: frozenset[Entry]) -> Album | None:
+        if not folder.media and not self._holds_sidecars(folder):  # the container of all folders
+            return None
         for name in sorted(
             folder.json, key=lambda name: (len(name), name)
         ):  # "metadata.json" before "metadata(1).json"
@@ -271,36 +322,68 @@ class Listing:
                 return self.documents[entry].album
         return None
 
-    def _json_files(self, folder: Folder, metadata: frozenset[Entry], copies: frozenset[Entry]) -> Iterator[ListedFile]:
-        pairing = folder.pairing
-        assert pairing is not None
-        used: dict[str, str] = {}
-        for name, pair in pairing.pairs.items():
-            if pair.sidecar is not None:
-                used.setdefault(pair.sidecar, name)
+    def _json_files(
+        self,
+        folder: Folder,
+        album: Album | None,
+        metadata: frozenset[Entry],
+        copies: frozenset[Entry],
+        used: set[Entry],
+    ) -> Iterator[ListedFile]:
         for name, entries in folder.json.items():
-            document = self.documents.get(entries[0])
-            if name in used:
-                state, reason = "sidecar", None
-            elif document is None:
-                raise AssertionError(f"{entries[0].path!r} is neither paired nor read")
-            elif document.error is not None:
-                state, reason = "unreadable", document.error
-            elif entries[0] in metadata:
-                state, reason = "album_metadata", None
-            elif document.gist.kind == "item":
-                state = "unmatched_sidecar"
-                owner = pairing.redundant.get(name)
-                reason = f"{owner} has another sidecar" if owner else "no photo or video of this name in the folder"
-            else:
-                state, reason = "other_metadata", None
-            yield ListedFile(entries[0].path, entries[0].part, entries[0].size, state, reason)
-            for later in entries[1:]:
-                if later in copies:
-                    yield _copy(later, entries[0])
+            for entry in entries:
+                if entry in used:
+                    state, reason = "sidecar", None
+                elif entry in copies:
+                    yield _copy(entry, entries[0])
+                    continue
+                elif entry is not entries[0] or any(other in used for other in entries):
+                    state = "unmatched_sidecar"
+                    reason = f"another file of this path, in part {_other(entry, entries, used).part}, is used"
                 else:
-                    reason = f"another file of this path, in part {entries[0].part}, is used"
-                    yield ListedFile(later.path, later.part, later.size, "unmatched_sidecar", reason)
+                    state, reason = self._json_state(folder, name, entry, album, metadata)
+                yield ListedFile(entry.path, entry.part, entry.size, state, reason)
+
+    def _json_state(
+        self, folder: Folder, name: str, entry: Entry, album: Album | None, metadata: frozenset[Entry]
+    ) -> tuple[str, str | None]:
+        """The state of a JSON file that is no photo's sidecar here, and why."""
+        document = self.documents.get(entry)
+        if document is None:
+            raise AssertionError(f"{entry.path!r} is neither paired nor read")
+        if document.error is not None:
+            return "unreadable", document.error
+        if entry in metadata:
+            if album is not None and album.metadata_path != entry.path:
+                return (
+                    "album_metadata",
+                    f"a second album's in one folder: what lies there is entered under {album.title!r}",
+                )
+            return "album_metadata", document.odd
+        if document.gist.kind != "item":
+            return "other_metadata", None
+        owner = folder.pairing.redundant.get(name) if folder.pairing else None
+        return (
+            "unmatched_sidecar",
+            f"{owner} has another sidecar" if owner else "no photo or video of this name in the folder",
+        )
+
+
+def _other(entry: Entry, entries: Sequence[Entry], used: set[Entry]) -> Entry:
+    return next((other for other in entries if other in used), entries[0])
+
+
+def folder_key(path: str) -> str:
+    """The path of a folder in the form in which parts are merged; French exports write the container with a no-break space."""
+    return normal(path)
+
+
+def _sample(folder: Folder) -> list[str]:
+    """Sidecars that tell whether the year in a folder's name is that of its items, where the name alone does not."""
+    name = folder.path.rpartition("/")[2]
+    if folder.pairing is None or is_known_year_name(name) or year_in(name) is None:
+        return []
+    return sorted({pair.sidecar for pair in folder.pairing.pairs.values() if pair.sidecar is not None})[:SAMPLE]
 
 
 def _copy(later: Entry, first: Entry) -> ListedFile:
@@ -309,37 +392,44 @@ def _copy(later: Entry, first: Entry) -> ListedFile:
 
 def _media_items(
     folder: Folder, album: str | None, kind: FolderKind, copies: frozenset[Entry]
-) -> Iterator[tuple[Entry, MediaItem | None]]:
-    """Every media entry of a folder with its item, or None for a copy."""
+) -> Iterator[tuple[Entry, Entry, MediaItem | None]]:
+    """Every media entry of a folder, the first of its name, and its item, or None for a copy."""
     assert folder.pairing is not None
     for name in sorted(folder.media):
         entries = folder.media[name]
         pair = folder.pairing.pairs.get(name)
         for number, entry in enumerate(entries):
             if entry in copies:
-                yield entry, None
+                yield entry, entries[0], None
                 continue
             item = MediaItem(
                 media=entry,
-                file_id=file_id(entry.path, number),
+                file_id=file_id(entry.path, sum(other.path == entry.path for other in entries[:number])),
                 album=album,
                 folder_kind=kind.kind,
-                folder_year=kind.year,
+                folder_date=kind.date,
             )
             if number:
                 message = f"part {entries[0].part} holds another file of this path"
                 item = replace(item, problems=(Problem("pair", "same_path", message),))
             if pair is not None:
-                prefix = f"{folder.path}/" if folder.path else ""
+                original, partner = pair.edited_of, pair.live_partner
                 item = replace(
                     item,
-                    sidecar=folder.json[pair.sidecar][0] if pair.sidecar is not None else None,
+                    sidecar=_of_part(folder.json[pair.sidecar], entry.part, copies)
+                    if pair.sidecar is not None
+                    else None,
                     sidecar_rule=pair.rule,
-                    edited_of=file_id(prefix + pair.edited_of) if pair.edited_of is not None else None,
-                    live_partner=file_id(prefix + pair.live_partner) if pair.live_partner is not None else None,
+                    edited_of=file_id(folder.media[original][0].path) if original is not None else None,
+                    live_partner=file_id(folder.media[partner][0].path) if partner is not None else None,
                     problems=(*item.problems, *pair.problems),
                 )
-            yield entry, item
+            yield entry, entries[0], item
+
+
+def _of_part(entries: Sequence[Entry], part: str, copies: frozenset[Entry]) -> Entry:
+    """The sidecar out of the medium's own part, where several parts have one of this path."""
+    return next((entry for entry in entries if entry.part == part and entry not in copies), entries[0])
 
 
 def file_id(path: str, number: int = 0) -> str:
@@ -357,14 +447,15 @@ def read_document(data: bytes, entry: Entry) -> Document:
     """What a JSON file is. Bytes that are no JSON make a Document with `error`."""
     try:
         found = gist(data, entry.name)
-        album = None
+        album = odd = None
         if found.kind in ("album", "titled"):
-            read = parse_album(data)
+            read, problems = parse_album(data)
             title = read.title if read.title is not None else entry.folder.rpartition("/")[2]
             album = Album(entry.folder, title, entry.path, read)
+            odd = "; ".join(problem.message for problem in problems) or None
     except MediaError as error:
         return unreadable_document(error.message)
-    return Document(found, album)
+    return Document(found, album, odd=odd)
 
 
 def unreadable_document(reason: str) -> Document:
@@ -405,7 +496,7 @@ def shard_name(items: Iterable[MediaItem], all_tags: bool = False) -> str:
                     item.live_partner,
                     item.album,
                     item.folder_kind,
-                    item.folder_year,
+                    item.folder_date,
                     item.problems,
                 )
             ).encode("utf-8", "surrogateescape")

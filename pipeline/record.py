@@ -58,6 +58,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "folder_kind", TEXT, "year, day, album, untitled (an album), special (bin, archive, …) or other", facet=True
     ),
+    Column("folder_date", TEXT, "Year or day of a folder by year or day: 2019, 2005-02-05"),
     Column("name", TEXT, "File name"),
     Column("extension", TEXT, "Extension of the name, lower case, no dot", facet=True),
     Column("size", INT, "Size of the file", "bytes"),
@@ -137,6 +138,7 @@ COLUMNS: tuple[Column, ...] = (
     # the name's date
     Column("name_taken_at", UTC_TIME, "Instant in the file's name, of apps that write UTC or Unix time"),
     Column("name_taken_local", WALL_CLOCK, "Wall clock time in the file's name; midnight where it has a day only"),
+    Column("name_precision", TEXT, "How exact the name's date is: second, minute or day"),
     # resolved
     Column("taken_at", UTC_TIME, "When it was taken, as an instant", indexed=True),
     Column("taken_local", WALL_CLOCK, "When it was taken, by the clock on the wall there"),
@@ -234,8 +236,8 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         sidecar=sidecar,
         exif=exif,
         clip=clip,
-        name=media.name,
-        folder_year=item.folder_year,
+        name=stored_text(media.name),
+        folder_date=item.folder_date,
         modified_at=modified_at,
     )
     resolved = resolve(known)
@@ -250,6 +252,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "part": stored_text(media.part),
         "folder": stored_text(media.folder),
         "folder_kind": item.folder_kind,
+        "folder_date": item.folder_date,
         "name": stored_text(media.name),
         "extension": stored_text(extension),
         "size": size,
@@ -323,6 +326,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "remove_reason": sidecar.remove_reason,
         "name_taken_at": known.stamp.at if known.stamp else None,
         "name_taken_local": known.stamp.local if known.stamp else None,
+        "name_precision": known.stamp.precision if known.stamp else None,
         "taken_at": resolved.taken_at,
         "taken_local": resolved.taken_local,
         "utc_offset_min": resolved.utc_offset_min,
@@ -355,7 +359,7 @@ def _title_problem(item: MediaItem) -> Iterator[Problem]:
         yield Problem("pair", "title_differs", f"the sidecar, found by the rule {item.sidecar_rule}, is titled {title}")
 
 
-def to_known(row: Mapping[str, Any], folder_year: int | None) -> Known:
+def to_known(row: Mapping[str, Any]) -> Known:
     """What `to_record` knew of date and place, from the row that it made."""
     return Known(
         sidecar=Sidecar(
@@ -386,7 +390,7 @@ def to_known(row: Mapping[str, Any], folder_year: int | None) -> Known:
             altitude_m=row["video_altitude_m"],
         ),
         name=row["name"],
-        folder_year=folder_year,
+        folder_date=row["folder_date"],
         modified_at=row["modified_at"],
     )
 

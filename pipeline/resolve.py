@@ -8,8 +8,8 @@ is more than a day apart becomes a problem. Pure, but for the map of time zones,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,15 +24,45 @@ CONFLICT = timedelta(days=1)
 EAST, WEST = timedelta(hours=14), timedelta(hours=12)
 #: Beyond this a wall clock and an instant do not speak of the same moment.
 A_DAY = timedelta(hours=26)
-#: UTC offsets are multiples of this.
-QUARTER = timedelta(minutes=15)
-#: How long a date may be meant to last, by its precision.
-SPANS = {
-    "second": timedelta(0),
-    "minute": timedelta(minutes=1),
-    "day": timedelta(days=1),
-    "year": timedelta(days=366),
-}
+#: How far two clocks that were meant to agree may be apart.
+TOLERANCE = timedelta(minutes=5)
+#: A camera's clock may be an hour off that of the place, as nobody set it to summer time; not more.
+SUMMER_TIME = 60
+#: The UTC offsets in use since about 1990, in minutes.
+IN_USE = frozenset(
+    {
+        -720,
+        -660,
+        -600,
+        -570,
+        -540,
+        -480,
+        -420,
+        -360,
+        -300,
+        -240,
+        -210,
+        -180,
+        -150,
+        -120,
+        -60,
+        0,
+        60,
+        120,
+        180,
+        210,
+        240,
+        270,
+        300,
+    }
+    | {330, 345, 360, 390, 420, 480, 525, 540, 570, 600, 630, 660, 720, 765, 780, 825, 840}
+)
+#: How exact a date may be.
+PRECISIONS = ("second", "minute", "day", "year")
+#: Photography began in 1826; what is of a later year than this has a wrong date.
+FIRST_YEAR, LAST_YEAR = 1826, 2100
+#: Names by these programs say when a file was sent or saved, which is often long after it was taken.
+MESSENGERS = frozenset({"whatsapp", "signal", "telegram", "viber", "kakaotalk", "unix_ms"})
 
 #: Makers whose cameras know no time zone and so write their wall clock where others have UTC (memories #1256). Apple: "this
 #: value does not specify a time zone; common practice is to use local time", UTC is "strongly recommended" (QuickTime File
@@ -52,7 +82,7 @@ class Resolved:
     utc_offset_min: int | None = None
     time_zone: str | None = None
     taken_at_rule: str | None = None
-    taken_precision: str | None = None  # one of SPANS
+    taken_precision: str | None = None  # one of PRECISIONS
     taken_year: int = 0
     latitude: float | None = None
     longitude: float | None = None
@@ -63,25 +93,40 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class DateCandidate:
-    """A date that something states: an instant (aware, UTC), a wall clock (naive), or both.
+    """A date that something states: an instant (aware, UTC), a wall clock (naive), or both, `offset` minutes apart.
 
-    One that is not `usable` is only compared and explained, never taken; `note` says why.
+    One that is not `usable` is only compared and explained, never taken; `note` says why. One that is not `compared` is
+    expected to be of another time.
     """
 
     rule: str
     at: datetime | None = None
     local: datetime | None = None
+    offset: int | None = None
     precision: str = "second"
     usable: bool = True
+    compared: bool = True
     note: str | None = None
 
     def span(self) -> tuple[datetime, datetime]:
         """The earliest and the latest instant that can be meant."""
         if self.at is not None:
-            return self.at, _later(self.at, SPANS[self.precision])
+            return self.at, self.at
         assert self.local is not None
         local = self.local.replace(tzinfo=UTC)
-        return _later(local, -EAST), _later(local, SPANS[self.precision] + WEST)
+        last = local
+        if self.precision == "day":
+            last = _later(local, timedelta(days=1))
+        elif self.precision == "year":
+            last = local.replace(month=12, day=31, hour=23, minute=59)
+        return _later(local, -EAST), _later(last, WEST)
+
+    @property
+    def moment(self) -> datetime:
+        """The wall clock, else the instant."""
+        moment = self.local or self.at
+        assert moment is not None
+        return moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +141,13 @@ class PlaceCandidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """All that is known of a file's date and place. `name` is the file's; `folder_year` that of a folder by year or day."""
+    """All that is known of a file's date and place. `name` is the file's; `folder_date` the year or day of a folder by such."""
 
     sidecar: Sidecar = _NO_SIDECAR
     exif: Exif = _NO_EXIF
     clip: Clip = _NO_CLIP
     name: str = ""
-    folder_year: int | None = None
+    folder_date: str | None = None  # 2019, 2005-02-05
     modified_at: datetime | None = None  # aware, UTC
 
     @cached_property
@@ -132,7 +177,7 @@ class Known:
         # The wall clock in the name of a file that was made where clocks do not show UTC.
         if self.stamp is not None and self.stamp.local is not None and self.stamp.precision == "second" and self.zone:
             recorded = timedelta(seconds=(clip.duration_s or 0) + 60)  # some write the beginning, some the end
-            if -QUARTER / 15 <= clock - self.stamp.local <= recorded and _zone_offset(self.zone, clock):
+            if -timedelta(minutes=1) <= clock - self.stamp.local <= recorded and _zone_offset(self.zone, clock):
                 return clock
         return None
 
@@ -156,7 +201,7 @@ def resolve(known: Known) -> Resolved:
         longitude=place.longitude if place else None,
         altitude_m=place.altitude_m if place else None,
         location_rule=place.rule if place else None,
-        problems=tuple(_conflicts(chosen, candidates)) if chosen and len(candidates) > 1 else (),
+        problems=tuple(_problems(chosen, candidates)),
     )
 
 
@@ -182,46 +227,56 @@ def place_candidates(known: Known) -> Iterator[PlaceCandidate]:
 
 def date_candidates(known: Known) -> list[DateCandidate]:
     """Every date that anything states, in the order of precedence (docs/dates.md)."""
-    return [
-        *_sidecar_and_offset(known),
-        *_exif(known),
+    found = [
+        *_sidecar_and_exif(known),
         *_video(known),
         *_modified(known),
         *_name(known),
-        *_year_folder(known),
+        *_folder(known),
     ]
+    return [_plausible(candidate) for candidate in found]
 
 
-def _sidecar_and_offset(known: Known) -> Iterator[DateCandidate]:
-    """The sidecar's time, and EXIF's with its offset: before the sidecar's, if that is nothing but EXIF's clock read as UTC."""
-    exif, taken = known.exif, known.sidecar.taken_at
-    local, offset = exif.taken_local, exif.utc_offset_min
-    if local is None or offset is None:
-        if taken is not None:
-            yield DateCandidate("sidecar", taken)
-        return
-    clock = local.replace(tzinfo=UTC)
-    stated = DateCandidate("exif_offset", _later(clock, -_minutes(offset)), local)
+def _plausible(candidate: DateCandidate) -> DateCandidate:
+    if FIRST_YEAR <= candidate.moment.year <= LAST_YEAR:
+        return candidate
+    return replace(candidate, usable=False, note=f"there are no photos of the year {candidate.moment.year}")
+
+
+def _sidecar_and_exif(known: Known) -> Iterator[DateCandidate]:
+    """The sidecar's time and EXIF's; EXIF's is the surer where the sidecar's is nothing but EXIF's clock read as UTC."""
+    taken = known.sidecar.taken_at
+    exif = list(_exif(known))
     if taken is None:
-        yield stated
-    elif offset and clock.replace(microsecond=0) == taken:
-        yield stated
+        yield from exif
+        return
+    first = exif[0] if exif else None
+    if first and first.rule in ("exif_offset", "gps") and first.offset and _is_clock_as_utc(first.local, taken):
+        yield first
         yield DateCandidate("sidecar", taken, usable=False, note="is EXIF's wall clock read as UTC")
+        yield from exif[1:]
     else:
         yield DateCandidate("sidecar", taken)
-        yield stated
+        yield from exif
+
+
+def _is_clock_as_utc(local: datetime | None, at: datetime) -> bool:
+    """The instant is this very wall clock, taken for UTC (photoprism #2133)."""
+    return local is not None and local.replace(microsecond=0, tzinfo=UTC) == at.replace(microsecond=0)
 
 
 def _exif(known: Known) -> Iterator[DateCandidate]:
-    exif = known.exif
-    local, gps_at = exif.taken_local, exif.gps_at
-    fits = gps_at is not None and (local is None or _offset_between(local, gps_at) is not None)
+    local, offset, gps_at = known.exif.taken_local, known.exif.utc_offset_min, known.exif.gps_at
+    zone_offset = _zone_offset(known.zone, local) if known.zone and local is not None else None
+    between = _offset_between(local, gps_at, zone_offset) if local is not None and gps_at is not None else None
+    fits = gps_at is not None and (local is None or between is not None)
+    if local is not None and offset is not None:
+        yield DateCandidate("exif_offset", _utc(local, offset), local, offset)
     if fits:
-        yield DateCandidate("gps", gps_at, local)
-    if local is not None and exif.utc_offset_min is None:
-        offset = _zone_offset(known.zone, local) if known.zone else None
-        if offset is not None:
-            yield DateCandidate("exif_zone", _later(local.replace(tzinfo=UTC), -_minutes(offset)), local)
+        yield DateCandidate("gps", gps_at, local, between)
+    if local is not None and offset is None:
+        if zone_offset is not None:
+            yield DateCandidate("exif_zone", _utc(local, zone_offset), local, zone_offset)
         else:
             yield DateCandidate("exif_local", None, local)
     if gps_at is not None and not fits:
@@ -229,21 +284,24 @@ def _exif(known: Known) -> Iterator[DateCandidate]:
 
 
 def _video(known: Known) -> Iterator[DateCandidate]:
-    clip = known.clip
+    clip, at = known.clip, known.clip.created_at
     if clip.created_local is not None and clip.utc_offset_min is not None:
-        at = _later(clip.created_local.replace(tzinfo=UTC), -_minutes(clip.utc_offset_min))
-        yield DateCandidate("video_offset", at, clip.created_local)
-        return  # beside this, the creation time is that of the file, a copy's or an edit's
-    if (clock := known.clip_clock) is not None:
+        # Beside this, the creation time is that of the file: a copy's, or an edit's.
+        yield DateCandidate(
+            "video_offset", _utc(clip.created_local, clip.utc_offset_min), clip.created_local, clip.utc_offset_min
+        )
+        return
+    clock = known.clip_clock
+    if clip.created_local is not None and (at is None or abs(clip.created_local.replace(tzinfo=UTC) - at) > A_DAY):
+        clock = clip.created_local
+    if clock is not None:
         offset = _zone_offset(known.zone, clock) if known.zone else None
         if offset is not None:
-            yield DateCandidate("video_zone", _later(clock.replace(tzinfo=UTC), -_minutes(offset)), clock)
+            yield DateCandidate("video_zone", _utc(clock, offset), clock, offset)
         else:
             yield DateCandidate("video_local", None, clock)
-    elif clip.created_at is not None:
-        yield DateCandidate("video", clip.created_at, clip.created_local)
-    elif clip.created_local is not None:
-        yield DateCandidate("video_local", None, clip.created_local)
+    if at is not None and (clock is None or clock is clip.created_local):
+        yield DateCandidate("video", at)
 
 
 def _modified(known: Known) -> Iterator[DateCandidate]:
@@ -251,50 +309,86 @@ def _modified(known: Known) -> Iterator[DateCandidate]:
     at = known.modified_at
     if at is None:
         return
-    stamp, year = known.stamp, known.folder_year
-    if stamp is not None and stamp.local is not None and stamp.precision == "day":
-        day = DateCandidate("name", local=stamp.local, precision="day")
-        if day.span()[0] <= at <= day.span()[1]:
-            yield DateCandidate("modified", at)
-            return
-    elif stamp is None and year is not None and at.year == year:
-        yield DateCandidate("modified", at, precision="year")
-        return
-    yield DateCandidate("modified", at, usable=False, note="nothing else speaks for it: mostly that of the export")
+    there = _in_zone(at, known.zone) if known.zone else None
+    local, offset = there or (None, None)
+    day = (local or at).date()
+    stamp = known.stamp
+    named = stamp.local.date() if stamp is not None and stamp.local is not None and stamp.precision == "day" else None
+    if named is None and stamp is None and known.folder_date is not None and len(known.folder_date) > 4:
+        named = _date(known.folder_date)
+    if named is not None and named == day:
+        yield DateCandidate("modified", at, local, offset, compared=False)
+    elif stamp is None and known.folder_date == f"{day.year:04d}":
+        yield DateCandidate("modified", at, local, offset, "year", compared=False)
+    else:
+        note = "nothing else speaks for it: mostly that of the export"
+        yield DateCandidate("modified", at, usable=False, compared=False, note=note)
 
 
 def _name(known: Known) -> Iterator[DateCandidate]:
     stamp = known.stamp
     if stamp is None:
         return
-    at, local = stamp.at, stamp.local
+    at, local, offset = stamp.at, stamp.local, None
     if at is None and local is not None and known.zone and stamp.precision != "day":
         offset = _zone_offset(known.zone, local)
-        at = _later(local.replace(tzinfo=UTC), -_minutes(offset)) if offset is not None else None
-    yield DateCandidate("name", at, local, stamp.precision, note=stamp.pattern)
+        at = _utc(local, offset) if offset is not None else None
+    yield DateCandidate(
+        "name",
+        at,
+        local,
+        offset,
+        stamp.precision,
+        compared=stamp.pattern not in MESSENGERS,
+        note=f"as {stamp.pattern} names files",
+    )
 
 
-def _year_folder(known: Known) -> Iterator[DateCandidate]:
-    if known.folder_year is not None:
-        yield DateCandidate("year_folder", None, datetime(known.folder_year, 1, 1), "year")
+def _folder(known: Known) -> Iterator[DateCandidate]:
+    if known.folder_date is None:
+        return
+    if len(known.folder_date) > 4:
+        day = _date(known.folder_date)
+        if day is not None:
+            yield DateCandidate("day_folder", None, datetime.combine(day, time()), precision="day")
+    elif known.folder_date == "1970":  # where undated items land, as 0 seconds are of that year
+        yield DateCandidate(
+            "year_folder",
+            None,
+            datetime(1970, 1, 1),
+            precision="year",
+            usable=False,
+            compared=False,
+            note="holds what has no date",
+        )
+    else:
+        yield DateCandidate("year_folder", None, datetime(int(known.folder_date), 1, 1), precision="year")
 
 
-def _conflicts(chosen: DateCandidate, candidates: list[DateCandidate]) -> Iterator[Problem]:
-    """A problem for every candidate that is more than a day from the chosen one; modification times are expected to be."""
-    first, last = chosen.span()
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _problems(chosen: DateCandidate | None, candidates: list[DateCandidate]) -> Iterator[Problem]:
+    """A problem for every date that no photo can have, and for every candidate that is more than a day from the chosen one."""
     for other in candidates:
-        if other is chosen or other.rule == "modified":
+        if other is chosen or not other.compared:
             continue
-        earliest, latest = other.span()
-        if earliest - last > CONFLICT or first - latest > CONFLICT:
-            yield Problem(
-                "date", "conflict", f"{other.rule} says {_said(other)}; {chosen.rule}, {_said(chosen)}, was taken"
-            )
+        if not FIRST_YEAR <= other.moment.year <= LAST_YEAR:
+            yield Problem("date", "implausible", f"{other.rule} says {_said(other)}: not used")
+        elif chosen is not None:
+            (first, last), (earliest, latest) = chosen.span(), other.span()
+            if earliest - last > CONFLICT or first - latest > CONFLICT:
+                yield Problem(
+                    "date", "conflict", f"{other.rule} says {_said(other)}; {chosen.rule}, {_said(chosen)}, was taken"
+                )
 
 
 def _said(candidate: DateCandidate) -> str:
-    moment = candidate.at or candidate.local
-    assert moment is not None
+    moment = candidate.at or candidate.moment
     if candidate.precision == "year":
         return f"{moment.year:04d}"
     if candidate.precision == "day":
@@ -303,32 +397,55 @@ def _said(candidate: DateCandidate) -> str:
 
 
 def _wall_clock(known: Known, chosen: DateCandidate) -> tuple[datetime | None, int | None]:
-    """The wall clock of the chosen date, and its UTC offset in minutes."""
-    at, exif, clip, zone = chosen.at, known.exif, known.clip, known.zone
-    if at is None:
-        return chosen.local, None
-    clocks = (
-        (exif.taken_local, exif.utc_offset_min),
-        (clip.created_local, clip.utc_offset_min),
-        (known.clip_clock, None),
-    )
-    for local, offset in clocks:
-        if local is not None and abs(local.replace(tzinfo=UTC) - at) <= A_DAY:
-            stated = offset is not None and abs(_later(local.replace(tzinfo=UTC), -_minutes(offset)) - at) <= QUARTER
-            return local, offset if stated else _offset_between(local, at)
-    if zone is not None:
-        try:
-            there = at.astimezone(ZoneInfo(zone))
-        except (ZoneInfoNotFoundError, OverflowError):
-            return None, None
-        shift = there.utcoffset()
-        return there.replace(tzinfo=None), round(shift.total_seconds() / 60) if shift is not None else None
-    stamp = known.stamp
-    if stamp is not None and stamp.local is not None and stamp.precision == "second":
-        offset = _offset_between(stamp.local, at)
-        if offset is not None:
-            return stamp.local, offset
+    """The wall clock of the chosen date, and its UTC offset in minutes, None where nothing tells it."""
+    at = chosen.at
+    if at is None or chosen.offset is not None:
+        return chosen.local, chosen.offset
+    exif, clip, stamp = known.exif, known.clip, known.stamp
+    tells = stamp is not None and stamp.precision == "second" and stamp.pattern not in MESSENGERS
+    named = stamp.local if stamp is not None and tells else None
+    there = _in_zone(at, known.zone) if known.zone else None
+    zone_offset = there[1] if there else None
+    if exif.taken_local is not None and exif.utc_offset_min is not None:
+        stated: tuple[datetime, int] | None = (exif.taken_local, exif.utc_offset_min)
+    elif clip.created_local is not None and clip.utc_offset_min is not None:
+        stated = (clip.created_local, clip.utc_offset_min)
+    else:
+        stated = None
+    if stated is not None and abs(_utc(*stated) - at) <= TOLERANCE:
+        return stated
+    if stated is None:
+        for clock in (exif.taken_local, clip.created_local, known.clip_clock, named):
+            if clock is None:
+                continue
+            if _is_clock_as_utc(clock, at) and zone_offset != 0:
+                return clock, None  # a clock taken for UTC, or one that showed UTC: who knows
+            # Not held against the zone of the place: that is where the photo is, the clock may be that of home.
+            if clock is not named and (offset := _offset_between(clock, at, None)) is not None:
+                return clock, offset
+    if there is not None:
+        return there
+    if stated is not None and abs(_utc(*stated) - at) <= A_DAY:  # the date was corrected, the place is the same
+        return _later(at.replace(tzinfo=None), _minutes(stated[1])), stated[1]
+    if named is not None:  # a video's time may be that of its end
+        for moment in (at, _later(at, -timedelta(seconds=clip.duration_s or 0))):
+            if (offset := _offset_between(named, moment, None)) is not None:
+                return _later(at.replace(tzinfo=None), _minutes(offset)), offset
     return None, None
+
+
+def _in_zone(at: datetime, zone: str) -> tuple[datetime, int] | None:
+    """The wall clock of an instant in a zone, and its UTC offset in minutes."""
+    try:
+        there = at.astimezone(ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, OverflowError):
+        return None
+    shift = there.utcoffset()
+    return (there.replace(tzinfo=None), round(shift.total_seconds() / 60)) if shift is not None else None
+
+
+def _utc(local: datetime, offset: int) -> datetime:
+    return _later(local.replace(tzinfo=UTC), -_minutes(offset))
 
 
 def _minutes(number: int) -> timedelta:
@@ -343,13 +460,17 @@ def _later(moment: datetime, by: timedelta) -> datetime:
         return moment
 
 
-def _offset_between(local: datetime, at: datetime) -> int | None:
-    """The UTC offset in minutes that makes a wall clock and an instant agree within some minutes; None if none does."""
-    difference = local.replace(tzinfo=UTC) - at
-    quarters = round(difference / QUARTER)
-    if not -WEST <= quarters * QUARTER <= EAST or abs(difference - quarters * QUARTER) > QUARTER / 3:
-        return None
-    return quarters * 15
+def _offset_between(local: datetime, at: datetime, zone_offset: int | None) -> int | None:
+    """The UTC offset in minutes that makes a wall clock and an instant agree; None if none does.
+
+    Where the zone is known, it is that of the zone, but for summer time that nobody set; else one that is in use.
+    """
+    apart = (local.replace(tzinfo=UTC) - at) / timedelta(minutes=1)
+    offset = min(
+        IN_USE if zone_offset is None else (zone_offset, zone_offset - SUMMER_TIME, zone_offset + SUMMER_TIME),
+        key=lambda each: abs(each - apart),
+    )
+    return offset if abs(offset - apart) <= TOLERANCE / timedelta(minutes=1) else None
 
 
 def _zone_offset(zone: str, local: datetime) -> int | None:

@@ -155,7 +155,7 @@ def print_explanation(found: Mapping[str, Any]) -> None:
     console.print(shown(found["path"]), style="bold", soft_wrap=True)
     if "state" in found:
         reason = f": {shown(found['reason'])}" if found["reason"] else ""
-        console.print(f"  no photo or video, but {found['state']}{reason}", soft_wrap=True)
+        console.print(f"  is not a photo or video; its state is {found['state']}{reason}", soft_wrap=True)
         for user in found["used_by"]:
             console.print(f"  is the sidecar of {shown(user)}", soft_wrap=True)
         return

@@ -9,9 +9,8 @@ from pipeline.audit import Audit, audit
 from pipeline.item import Entry
 from pipeline.planning import Listing, read_document
 
-YEAR, TRIP = "Takeout/Google Photos/Photos from 2019", "Takeout/Google Photos/Trip"
+YEAR = "Takeout/Google Photos/Photos from 2019"
 ITEM = {"photoTakenTime": {"timestamp": "1564488000"}, "url": "u"}  # of 2019
-ALBUM: dict[str, Any] = {"title": "Trip", "access": "", "date": {}}
 
 
 def audited(files: dict[str, Any], missing: tuple[str, ...] = ()) -> Audit:
@@ -34,7 +33,8 @@ def audited(files: dict[str, Any], missing: tuple[str, ...] = ()) -> Audit:
     ("files", "missing", "complete", "words"),
     [
         ({f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": ITEM}, (), True, "Complete: each of 1 "),
-        ({}, (), True, "no photos or videos"),
+        ({}, (), False, "no photos or videos"),
+        ({f"{YEAR}/a.jpg": 1}, (), False, "There are no sidecars"),
         ({f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": ITEM}, ("takeout-x-002",), False, "1 part missing (takeout-x-002)"),
         (
             {f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": ITEM, f"{YEAR}/b.jpg.json": ITEM},
@@ -63,26 +63,3 @@ def test_the_verdict(files: dict[str, Any], missing: tuple[str, ...], complete: 
     assert found.is_complete is complete
     assert words in found.verdict()
     assert found.report()["complete"] is complete
-
-
-@pytest.mark.parametrize(
-    ("year", "elsewhere"),
-    [("Photos from 2019", 1), ("Photos from 2020", 1), ("Photos from 2005", 0), ("Whatever", 1)],
-)
-def test_a_member_of_an_album_may_lie_in_the_folder_of_its_year(year: str, elsewhere: int) -> None:
-    found = audited(
-        {
-            f"Takeout/G/{year}/a(1).jpg": 1,
-            f"Takeout/G/{year}/a.jpg(1).json": ITEM | {"title": "a.jpg"},
-            f"{TRIP}/metadata.json": ALBUM,
-            f"{TRIP}/a.jpg.json": ITEM,
-        }
-    )
-    (trip,) = [each for each in found.folders if each.folder == TRIP]
-    assert (trip.kind, trip.title, trip.members_elsewhere, trip.sidecars_without_media) == (
-        "album",
-        "Trip",
-        elsewhere,
-        1 - elsewhere,
-    )
-    assert found.is_complete is bool(elsewhere)

@@ -39,9 +39,10 @@ def album(title: str, **more: Any) -> dict[str, Any]:
     return {"title": title, "access": "protected", "date": {"timestamp": "1570000000"}, **more}
 
 
-def scanned(tmp_path: Path, files: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Path, dict[str, Any]]:
+def scanned(tmp_path: Path, *parts: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Path, dict[str, Any]]:
     results = tmp_path / "results"
-    report = scan(write_tree(tmp_path / "library", files), results, Settings(mode="sequential"))
+    inputs = [write_tree(tmp_path / f"library{number or ''}", files) for number, files in enumerate(parts)]
+    report = scan(inputs, results, Settings(mode="sequential"))
     return {row["path"]: row for row in media_rows(results)}, results, report
 
 
@@ -53,6 +54,7 @@ def query(results: Path, sql: str) -> list[tuple[Any, ...]]:
 def test_live_photos_by_identifier_else_by_name_and_duration(tmp_path: Path) -> None:
     files = {
         "IMG_1.JPG": still("A"),
+        "IMG_1.MP4": clip(),  # named like its video, which is another
         "clip.MOV": clip("A", 40_000),
         "IMG_2.JPG": still("B"),
         "IMG_2.MP4": clip("C"),
@@ -214,6 +216,135 @@ def test_a_sidecar_alone_in_another_folder_is_that_of_a_file_of_its_name_and_tim
     assert states[f"{ROOT}/Trip/IMG_1.JPG.supplemental-metadata.json"] == "sidecar"
 
 
+@pytest.mark.parametrize(
+    ("there", "alone", "elsewhere"),
+    [
+        ({"a.jpg": 1, "a.jpg.json": sidecar("a.jpg")}, sidecar("a.jpg"), 1),
+        ({"a.jpg": 1, "a.jpg.json": sidecar("a.jpg", TAKEN + 99)}, sidecar("a.jpg"), 0),  # another photo of this name
+        ({"a(1).jpg": 1, "a.jpg(1).json": sidecar("a.jpg")}, sidecar("a.jpg"), 1),
+        ({"Trip.jpg": 1, "Trip.json": sidecar("Trip")}, sidecar("Trip"), 1),
+        ({"T _ J.jpg": 1, "T _ J.jpg.json": sidecar("T &amp; J.jpg")}, sidecar("T &amp; J.jpg"), 1),
+        ({"a.jpg": 1, "a.jpg.json": sidecar("a.jpg", 0)}, sidecar("a.jpg", 0), 1),
+    ],
+)
+@pytest.mark.parametrize("where", [YEAR, f"{ROOT}/Best"])
+def test_a_sidecar_alone_in_an_album_makes_the_photo_of_its_title_and_time_a_member(
+    tmp_path: Path, where: str, there: dict[str, Any], alone: dict[str, Any], elsewhere: int
+) -> None:
+    files: dict[str, Any] = {f"{where}/{name}": still() if said == 1 else said for name, said in there.items()}
+    files |= {f"{ROOT}/Best/metadata.json": album("Best")} if where != YEAR else {}
+    files |= {f"{ROOT}/Sea/metadata.json": album("Sea"), f"{ROOT}/Sea/x.json": alone}
+    rows, _, report = scanned(tmp_path, files)
+    (row,) = rows.values()
+    assert ("Sea" in row["albums"]) is bool(elsewhere)
+    assert (report["audit"]["members_elsewhere"], report["audit"]["sidecars_without_media"]) == (
+        elsewhere,
+        1 - elsewhere,
+    )
+    assert report["audit"]["complete"] is bool(elsewhere)
+
+
+def test_parts_that_spell_folders_and_names_differently_are_merged(tmp_path: Path) -> None:
+    rows, results, report = scanned(
+        tmp_path,
+        {
+            f"{ROOT}/Ka\u0308se/a.jpg": still(),
+            f"{ROOT}/Ka\u0308se/Cafe\u0301.jpg": still("A"),
+            "Takeout/Google\u00a0Photos/Photos de 2018/b.jpg": still("B"),
+        },
+        {
+            f"{ROOT}/K\u00e4se/metadata.json": album("K\u00e4se"),
+            f"{ROOT}/K\u00e4se/a.jpg.json": sidecar("a.jpg"),
+            f"{ROOT}/K\u00e4se/Caf\u00e9.jpg": still("A"),
+            f"{ROOT}/K\u00e4se/Caf\u00e9.jpg.json": sidecar("Caf\u00e9.jpg"),
+            f"{ROOT}/Photos de 2018/b.jpg.json": sidecar("b.jpg"),
+        },
+    )
+    assert len(rows) == 3 and all(row["sidecar_path"] for row in rows.values())
+    assert report["counts"]["files"] == {"album_metadata": 1, "ignored": 1, "media": 3, "sidecar": 3}
+    assert rows[f"{ROOT}/Ka\u0308se/a.jpg"]["albums"] == ["K\u00e4se"]
+    assert len(query(results, "SELECT * FROM media_albums")) == 2
+    assert explain("K\u00e4se/a.jpg", results)["path"] == f"{ROOT}/Ka\u0308se/a.jpg"
+
+
+def test_two_spellings_in_one_part_are_two_files(tmp_path: Path) -> None:
+    files = {
+        f"{YEAR}/{name}{ending}": content
+        for number, name in enumerate(("Caf\u00e9.jpg", "Cafe\u0301.jpg"))
+        for ending, content in (("", still(None, number)), (".json", sidecar(name, TAKEN + number)))
+    }
+    rows, _, _ = scanned(tmp_path, files)
+    assert {row["sidecar_path"] for row in rows.values()} == {f"{path}.json" for path in rows}
+
+
+def test_of_two_files_of_one_path_each_has_the_sidecar_of_its_part(tmp_path: Path) -> None:
+    one, other = sidecar("a.jpg"), sidecar("a.jpg", TAKEN - 10**6)
+    scanned(
+        tmp_path,
+        {f"{YEAR}/a.jpg": still("A"), f"{YEAR}/a.jpg.json": one},
+        {f"{YEAR}/a.jpg": still("B"), f"{YEAR}/a.jpg.json": other},
+    )
+    times = query(tmp_path / "results", "SELECT part, sidecar_taken_at FROM media ORDER BY part")
+    assert times == [("library", "2019-07-30T12:00:00+00:00"), ("library1", "2019-07-18T22:13:20+00:00")]
+    assert query(tmp_path / "results", "SELECT DISTINCT state FROM files WHERE path LIKE '%.json'") == [("sidecar",)]
+
+
+def test_what_is_odd_about_albums_files_is_said(tmp_path: Path) -> None:
+    files = {
+        f"{ROOT}/Untitled/metadata.json": album(""),
+        f"{ROOT}/Untitled/metadata(1).json": album("Second"),
+        f"{ROOT}/Untitled/a.jpg": still(),
+        f"{ROOT}/Trip/metadata.json": album("Trip", enrichments={"a": 1}),
+        f"{ROOT}/Trip/b.jpg": still("B"),
+        "Takeout/metadata.json": {},
+    }
+    _, results, _ = scanned(tmp_path, files)
+    told = dict(query(results, "SELECT path, message FROM problems WHERE stage = 'album'"))
+    assert told.keys() == {f"{ROOT}/Untitled/metadata(1).json", f"{ROOT}/Trip/metadata.json"}
+    assert "enrichments" in told[f"{ROOT}/Trip/metadata.json"]
+    assert query(results, "SELECT title FROM albums ORDER BY 1") == [("",), ("Trip",)]
+
+
+def test_a_date_is_the_title_of_an_album_where_there_are_folders_by_year(tmp_path: Path) -> None:
+    one = still()
+    files = {
+        f"{YEAR}/a.jpg": one,
+        f"{YEAR}/a.jpg.json": sidecar("a.jpg"),
+        f"{ROOT}/2019-12-24/metadata.json": album("2019-12-24"),
+        f"{ROOT}/2019-12-24/a.jpg": one,
+        f"{ROOT}/2019-12-24/a.jpg.json": sidecar("a.jpg"),
+    }
+    rows, _, _ = scanned(tmp_path, files)
+    assert rows[f"{YEAR}/a.jpg"]["albums"] == ["2019-12-24"]
+    assert rows[f"{YEAR}/a.jpg"]["duplicate_of"] is None
+
+
+def test_a_year_in_the_name_of_a_folder_counts_if_its_items_were_taken_then(tmp_path: Path) -> None:
+    files: dict[str, Any] = {}
+    for folder in ("Myndir fr\u00e1 2019", "Best of 2000"):
+        files |= {f"{ROOT}/{folder}/a.jpg": still(folder), f"{ROOT}/{folder}/a.jpg.json": sidecar("a.jpg")}
+        files |= {f"{ROOT}/{folder}/b.jpg": still(folder, 1)}
+    rows, _, _ = scanned(tmp_path, files)
+    assert {row["folder"].rpartition("/")[2]: row["taken_year"] for row in rows.values() if row["name"] == "b.jpg"} == {
+        "Myndir fr\u00e1 2019": 2019,
+        "Best of 2000": 0,
+    }
+    assert all(row["problems"] == [] for row in rows.values())
+
+
+def test_people_are_numbered_by_name(tmp_path: Path) -> None:
+    files = {
+        f"{YEAR}/{name}": content
+        for number, person in enumerate(("Zoe", "Anna", "Bob"))
+        for name, content in (
+            (f"{number}.jpg", still(None, number)),
+            (f"{number}.jpg.json", sidecar(f"{number}.jpg", people=[{"name": person}])),
+        )
+    }
+    _, results, _ = scanned(tmp_path, files)
+    assert query(results, "SELECT name FROM people ORDER BY person_id") == [("Anna",), ("Bob",), ("Zoe",)]
+
+
 def test_people_of_one_name_are_one_person_however_it_is_spelt(tmp_path: Path) -> None:
     files = {
         f"{YEAR}/{name}": content
@@ -290,4 +421,4 @@ def test_folders_by_what_they_hold(tmp_path: Path, files: dict[str, Any], kind: 
     (row,) = rows.values()
     assert row["folder_kind"] == kind
     assert query(results, "SELECT kind, year FROM folders") == [(kind, year)]
-    assert (row["taken_year"], row["taken_at_rule"]) == ((2019, "year_folder") if year else (0, None))
+    assert (row["taken_year"], row["taken_at_rule"]) == ((2019, f"{kind}_folder") if year else (0, None))

@@ -322,7 +322,10 @@ def _gps_time(gps: Values) -> datetime | None:
         return None
     if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61):
         return None
-    return date.replace(tzinfo=UTC) + timedelta(hours=hour, minutes=minute, seconds=round(second, 6))
+    try:
+        return date.replace(tzinfo=UTC) + timedelta(hours=hour, minutes=minute, seconds=round(second, 6))
+    except OverflowError:  # a leap second at the end of the calendar
+        return None
 
 
 def _microseconds(value: Value | None) -> int:

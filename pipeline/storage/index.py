@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from pipeline.audit import FolderAudit
 from pipeline.item import stored_bytes, stored_text
-from pipeline.planning import Album, ListedFile, Orphan
+from pipeline.planning import Album, ListedFile, Orphan, folder_key
 from pipeline.problems import OutputError
-from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, Settled, to_time
+from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, Settled
 from pipeline.takeout.sidecar import Comment
 
 #: Rows per transaction; below some thousands SQLite spends more time on transactions than on rows.
@@ -80,7 +80,7 @@ CREATE VIEW completeness AS
 CREATE VIEW timeline AS
     SELECT substr(coalesce(taken_local, taken_at), 1, 10) AS day, count(*) AS files, sum(kind = 'image') AS images,
            sum(kind = 'video') AS videos, sum(size) AS bytes
-    FROM media WHERE coalesce(taken_local, taken_at) IS NOT NULL
+    FROM media WHERE coalesce(taken_local, taken_at) IS NOT NULL AND taken_precision <> 'year'
     GROUP BY day ORDER BY day;
 CREATE VIEW unmatched_media AS
     SELECT file_id, path, part, size, mime, taken_at, album FROM media WHERE sidecar_path IS NULL ORDER BY path;
@@ -118,13 +118,22 @@ _MEMBERS_BY_SIDECAR = """
 WITH there AS (
     SELECT m.title, m.sidecar_taken_at AS taken_at, m.kind, m.edited_of IS NULL AS original, a.album_id
     FROM media_albums a JOIN media m USING (file_id) WHERE m.duplicate_of IS NULL AND a.via = 'folder'
-    UNION ALL SELECT title, taken_at, NULL, NULL, album_id FROM temp.elsewhere
 )
 INSERT OR IGNORE INTO media_albums
     SELECT m.file_id, there.album_id, 'sidecar' FROM there JOIN media m
     ON m.title = there.title AND m.sidecar_taken_at = there.taken_at
-        AND m.kind = coalesce(there.kind, m.kind) AND (m.edited_of IS NULL) = coalesce(there.original, m.edited_of IS NULL)
+        AND m.kind = there.kind AND (m.edited_of IS NULL) = there.original
     WHERE m.album IS NULL
+"""
+# What lies in an album as a sidecar alone.
+_MEMBERS_ELSEWHERE = """
+INSERT OR IGNORE INTO media_albums
+    SELECT coalesce(m.duplicate_of, m.file_id), e.album_id, 'sidecar' FROM temp.elsewhere e JOIN media m USING (file_id)
+"""
+_PEOPLE = """
+INSERT INTO people (name) SELECT DISTINCT name FROM temp.portraits ORDER BY name;
+INSERT OR IGNORE INTO media_people
+    SELECT file_id, person_id FROM temp.portraits JOIN people USING (name) ORDER BY file_id, person_id;
 """
 #: A live photo's video lasts about three seconds (Apple: 1.5 s before and after the picture); what has its still's name and
 #: lasts longer is a video of its own that a camera numbered alike.
@@ -183,8 +192,8 @@ class Index:
         self._db.execute(_create_table("media", _SCALARS, '"people" TEXT', "PRIMARY KEY (file_id)"))
         self._db.execute(_create_table("files", FILE_COLUMNS))
         self._db.executescript(_TABLES)
-        self._db.execute("CREATE TEMP TABLE elsewhere (album_id INTEGER, title TEXT, taken_at TEXT)")
-        self._people: dict[str, int] = {}
+        self._db.execute("CREATE TEMP TABLE elsewhere (album_id INTEGER, file_id TEXT)")
+        self._db.execute("CREATE TEMP TABLE portraits (file_id TEXT, name TEXT)")
         self._albums: dict[str, int] = {}
         self._pending = 0
         marks = ", ".join("?" * (len(_SCALARS) + 1))
@@ -194,7 +203,7 @@ class Index:
     def add_albums(self, albums: Iterable[Album]) -> None:
         """Enter the albums; must precede the media in them."""
         for number, album in enumerate(albums, start=1):
-            self._albums[stored_text(album.folder)] = number
+            self._albums[stored_text(folder_key(album.folder))] = number
             document = album.document
             self._db.execute(
                 f"INSERT INTO albums VALUES ({', '.join('?' * 13)})",
@@ -242,17 +251,11 @@ class Index:
             ),
         )
 
-    def add_orphans(self, orphans: Iterable[Orphan]) -> None:
-        """Note what belongs to an album without lying in its folder; `settle` finds the media."""
+    def add_members(self, members: Mapping[Orphan, str]) -> None:
+        """Note what is in an album by its sidecar alone (file_id by sidecar); must follow the albums."""
         self._db.executemany(
-            "INSERT INTO temp.elsewhere VALUES (?, ?, ?)",
-            (
-                (album, orphan.title, time_text(to_time(orphan.taken * 10**9)))
-                for orphan in orphans
-                if orphan.title is not None
-                and orphan.taken
-                and (album := self._albums.get(stored_text(orphan.folder))) is not None
-            ),
+            "INSERT INTO temp.elsewhere VALUES (?, ?)",
+            ((self._albums[stored_text(folder_key(orphan.folder))], file_id) for orphan, file_id in members.items()),
         )
 
     def add_media(self, rows: pa.Table) -> None:
@@ -262,14 +265,14 @@ class Index:
         people = rows.column("people").to_pylist()
         self._db.executemany(self._insert, zip(*columns, [", ".join(names) or None for names in people], strict=True))
         self._db.executemany(
-            "INSERT INTO media_people VALUES (?, ?)",
+            "INSERT INTO temp.portraits VALUES (?, ?)",
             [
-                (file_id, self._person(name))
+                (file_id, name)
                 for file_id, names in zip(identities, people, strict=True)
                 for name in dict.fromkeys(names)
             ],
         )
-        folders = rows.column("folder").to_pylist()
+        folders = [folder_key(folder) for folder in rows.column("folder").to_pylist()]
         self._db.executemany(
             "INSERT INTO media_albums VALUES (?, ?, 'folder')",
             [
@@ -295,13 +298,6 @@ class Index:
             self._db.execute("COMMIT")
             self._db.execute("BEGIN")
             self._pending = 0
-
-    def _person(self, name: str) -> int:
-        number = self._people.get(name)
-        if number is None:
-            number = self._people[name] = len(self._people) + 1
-            self._db.execute("INSERT INTO people VALUES (?, ?)", (number, name))
-        return number
 
     def add_files(self, files: Iterable[ListedFile]) -> None:
         """Enter every listed file with its final state."""
@@ -336,6 +332,10 @@ class Index:
             "INSERT INTO problems (path, stage, kind, message) "
             "SELECT path, 'list', state, reason FROM files WHERE state = 'unreadable'"
         )
+        self._db.execute(
+            "INSERT INTO problems (path, stage, kind, message) "
+            "SELECT path, 'album', 'odd', reason FROM files WHERE state = 'album_metadata' AND reason IS NOT NULL"
+        )
 
     def settle(self) -> Settled:
         """Settle what needs all rows: reasons of files, duplicates, live photos, albums, places."""
@@ -343,10 +343,13 @@ class Index:
         self._db.execute("CREATE INDEX media_content_id ON media (content_id)")
         self._db.execute(_DUPLICATES)
         partners = self._settle_live()
+        for statement in _PEOPLE.split(";")[:-1]:  # numbered by name, whichever shard was done first
+            self._db.execute(statement)
         if self._albums:
             self._db.execute("CREATE INDEX media_title ON media (title, sidecar_taken_at)")
             self._db.execute(_MEMBERS_BY_COPY)
             self._db.execute(_MEMBERS_BY_SIDECAR)
+            self._db.execute(_MEMBERS_ELSEWHERE)
             self._db.execute("DROP INDEX media_title")
         albums: dict[str, list[str]] = {}
         for file_id, title in self._db.execute(
@@ -366,7 +369,15 @@ class Index:
     def _settle_live(self) -> dict[str, str | None]:
         """Live photos by their identifier, and none by name alone where identifiers or the duration speak against it."""
         partners: dict[str, str | None] = dict.fromkeys(row[0] for row in self._db.execute(_LIVE_BY_MISTAKE))
-        partners |= dict(self._db.execute(_LIVE_BY_IDENTIFIER))
+        by_identifier = dict(self._db.execute(_LIVE_BY_IDENTIFIER))
+        partners |= dict.fromkeys(  # whose partner by name has another by identifier
+            each
+            for each, other in self._db.execute(
+                "SELECT file_id, live_partner FROM media WHERE live_partner IS NOT NULL"
+            )
+            if by_identifier.get(other, each) != each
+        )
+        partners |= by_identifier
         self._db.executemany(
             "UPDATE media SET live_partner = ? WHERE file_id = ?", ((other, each) for each, other in partners.items())
         )

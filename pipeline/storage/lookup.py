@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from pipeline.explain import Case, OtherFile, best_match
+from pipeline.explain import RELATIONS, Case, OtherFile, best_match
 from pipeline.problems import UsageError
 from pipeline.record import COLUMNS, SCHEMA_VERSION, from_time, to_known
 from pipeline.resolve import own_time
@@ -72,7 +72,6 @@ def _case(db: sqlite3.Connection, path: str) -> Case:
         )
         if "/" not in path[len(below) :]
     }
-    found = db.execute("SELECT year FROM folders WHERE folder = ?", (folder,)).fetchone()
     read = {name: SidecarGist(_KINDS.get(state, "other")) for name, state in states.items() if _is_json(name)}
     for sidecar, title, taken_at in db.execute(
         "SELECT sidecar_path, title, sidecar_taken_at FROM media WHERE folder = ? AND sidecar_path IS NOT NULL",
@@ -83,17 +82,20 @@ def _case(db: sqlite3.Connection, path: str) -> Case:
             read[sidecar[len(below) :]] = SidecarGist("item", title, from_time(taken) // 10**9 if taken else None)
     stem = split_extension(row["name"])[0].casefold()
     recorded = {
-        other["name"]: own_time(to_known(_media_row(other), None))
+        other["name"]: own_time(to_known(_media_row(other)))
         for other in db.execute("SELECT * FROM media WHERE folder = ?", (folder,))
         if split_extension(other["name"])[0].casefold() == stem
     }
+    related = dict(
+        db.execute("SELECT file_id, path FROM media WHERE file_id IN (?, ?, ?)", [row[name] for name in RELATIONS])
+    )
     return Case(
         row,
-        found[0] if found else None,
         tuple(name for name, state in states.items() if state == "media"),
         tuple(read),
         read,
         recorded,
+        related,
     )
 
 

@@ -37,7 +37,7 @@ _SCHEMA = pa.schema(
         ("live_partner", pa.string()),
         ("album", pa.string()),
         ("folder_kind", pa.string()),
-        ("folder_year", pa.int32()),
+        ("folder_date", pa.string()),
         ("problems", pa.list_(pa.struct([("stage", pa.string()), ("kind", pa.string()), ("message", pa.string())]))),
     ]
 )
@@ -85,7 +85,7 @@ def _row(item: MediaItem) -> dict[str, Any]:
         "live_partner": item.live_partner,
         "album": item.album,
         "folder_kind": item.folder_kind,
-        "folder_year": item.folder_year,
+        "folder_date": item.folder_date,
         "problems": [{"stage": p.stage, "kind": p.kind, "message": stored_text(p.message)} for p in item.problems],
     }
 
@@ -110,7 +110,7 @@ def _item(row: dict[str, Any]) -> MediaItem:
         live_partner=row["live_partner"],
         album=row["album"],
         folder_kind=row["folder_kind"],
-        folder_year=row["folder_year"],
+        folder_date=row["folder_date"],
         problems=tuple(Problem(**problem) for problem in row["problems"]),
     )
 

@@ -1,7 +1,8 @@
 """Folders: what kind of folder of the export it is, told by what it holds and by the year in its name.
 
-No list of languages is needed for the kinds that decide anything: a year folder has a year in its name and no album's file, an
-album has an album's file. Words of languages only give names to the rest (bin, archive, untitled), as labels.
+No list of languages is needed for the kinds that decide anything: a year folder has a year in its name, in which most of its
+items were taken, and no album's file; an album has an album's file. Words of languages only name the rest (bin, archive,
+untitled), as labels.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
-from pipeline.takeout.names import normal
+from pipeline.takeout.names import medium_names, normal
 
 #: Kinds of folder: by year or by day of taking, an album, an album without a title (Google puts several into one folder,
 #: immich-go docs), the archive, the bin and the like, and all others.
 KINDS = ("year", "day", "album", "untitled", "special", "other")
 
-#: "Photos from 2019", "Fotos von 2019", "2019年の写真": letters, and four digits last, or first before the word for year
-#: (GooglePhotosTakeoutHelper #318,
-#: #461, #472, #475, #480, #482, #483; PhotoMigrator's list of patterns).
-_YEAR_LAST = re.compile(r"[^\d/]*[^\d/\s_.-][ _](\d{4})")
-_YEAR_FIRST = re.compile(r"(\d{4}) ?[年년][^\d]*")
+#: What Google writes around the year, in the languages that were reported (GooglePhotosTakeoutHelper #318, #461, #472, #475,
+#: #480, #482, #483; PhotoMigrator's list of patterns). A folder so named needs no further proof.
+_YEAR_NAMES = re.compile(
+    r"(?:photos from|fotos von|fotos de|fotos del|photos de|foto da|foto_s van|фото за) #|#年の写真|#年的照片|#년의 사진"
+)
+_YEAR = re.compile(r"[^\d]*(\d{4})[^\d]*")
 #: One folder a day, until about 2020, each with a file like an album's (GooglePhotosTakeoutHelper #8, #30).
-_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?: ?[#(]\d+\)?)?")
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?: ?[#(]\d+\)?)?", re.ASCII)
 #: Photography began in 1826; the calendar of photos may run ahead of ours.
 FIRST_YEAR, LAST_YEAR = 1826, 2100
 
@@ -49,66 +52,100 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(normal(word.strip()).casefold() for word in text.replace("\n", " ").split(","))
 
 
+#: Files beside the albums that are none of theirs (immich-go, fakefs.go; timelinize).
+_OTHER_NAMES = frozenset(
+    {"print-subscriptions.json", "shared_album_comments.json", "user-generated-memory-titles.json"}
+)
 _UNTITLED_WORDS, _SPECIAL_WORDS = _words(_UNTITLED), _words(_SPECIAL)
 
 
 @dataclass(frozen=True, slots=True)
 class FolderKind:
-    """The kind of a folder, one of KINDS; `year` is that of a year or day folder."""
+    """The kind of a folder, one of KINDS; `date` is that of a folder by year or day: 2019, 2005-02-05."""
 
     kind: str
-    year: int | None = None
+    date: str | None = None
+
+    @property
+    def year(self) -> int | None:
+        """The year of the date."""
+        return int(self.date[:4]) if self.date else None
 
 
-def folder_kind(name: str, album_title: str | None) -> FolderKind:
-    """What kind of folder this is, by its name and the title in its album's file, None where it has no such file.
+def folder_kind(
+    name: str, album_title: str | None, years: Sequence[int] = (), exported_by_year: bool = False
+) -> FolderKind:
+    """What kind of folder this is: by its name, the title in its album's file (None: it has no such file), and the years of
+    taking of some of its items, which prove a year in the name that is not written as Google is known to write it.
 
-    >>> folder_kind("Fotos von 2019", None), folder_kind("2019年の写真", None)
-    (FolderKind(kind='year', year=2019), FolderKind(kind='year', year=2019))
-    >>> folder_kind("Fotos von 2019", "Fotos von 2019").kind, folder_kind("Papierkorb", None).kind
-    ('album', 'special')
+    Where folders by year were exported, there are none by day: a date is then the title of an album.
+
+    >>> folder_kind("Fotos von 2019", None), folder_kind("Myndir frá 2019", None, [2019, 2019, 2020])
+    (FolderKind(kind='year', date='2019'), FolderKind(kind='year', date='2019'))
+    >>> folder_kind("Fotos von 2019", "Fotos von 2019").kind, folder_kind("Best of 2000", None, [2015]).kind
+    ('album', 'other')
     """
     name = normal(name).strip()
     day = _DAY.fullmatch(name)
-    if day and _is_year(int(day[1])) and album_title in (None, "", name):
-        return FolderKind("day", int(day[1]))
+    if (
+        day
+        and _is_day(day[1])
+        and (album_title is None or (album_title in ("", name, day[1]) and not exported_by_year))
+    ):
+        return FolderKind("day", day[1])
     plain = re.sub(r"\s*\(\d+\)$", "", name).casefold()
     if album_title is not None:
         return FolderKind("album" if album_title or plain not in _UNTITLED_WORDS else "untitled")
     year = year_in(name)
-    if year is not None:
-        return FolderKind("year", year)
+    if year is not None and (is_known_year_name(name) or 2 * sum(each == year for each in years) > len(years)):
+        return FolderKind("year", f"{year:04d}")
     return FolderKind("untitled" if plain in _UNTITLED_WORDS else "special" if plain in _SPECIAL_WORDS else "other")
 
 
 def year_in(name: str) -> int | None:
-    """The year in the name of a year folder of any language: letters and, at either end, four digits.
+    """The year in a folder's name: the only digits in it, four of them, a counter apart.
 
-    >>> year_in("Foto_s van 2021"), year_in("Photos from vacation"), year_in("Route 66 in 2021"), year_in("1 2019")
-    (2021, None, None, None)
+    >>> year_in("Foto_s van 2021"), year_in("2019. évi fotók(1)"), year_in("Photos from vacation"), year_in("Route 66 in 2021")
+    (2021, 2019, None, None)
     """
-    found = _YEAR_LAST.fullmatch(name) or _YEAR_FIRST.fullmatch(name)
-    return int(found[1]) if found and found[1].isascii() and _is_year(int(found[1])) else None
+    found = _YEAR.fullmatch(re.sub(r"\s*\(\d+\)$", "", normal(name)))
+    return int(found[1]) if found and FIRST_YEAR <= int(found[1]) <= LAST_YEAR else None
 
 
-def _is_year(number: int) -> bool:
-    return FIRST_YEAR <= number <= LAST_YEAR
+def is_known_year_name(name: str) -> bool:
+    """The name of a folder is written as Google is known to write those of years."""
+    plain = re.sub(r"\s*\(\d+\)$", "", normal(name).strip().casefold())
+    return _YEAR_NAMES.fullmatch(re.sub(r"[0-9]{4}", "#", plain)) is not None
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return FIRST_YEAR <= date.fromisoformat(text).year <= LAST_YEAR
+    except ValueError:
+        return False
 
 
 def album_names(titled: Iterable[tuple[str, str, str | None]]) -> frozenset[str]:
     """Which names of files that hold only a title are those of albums' files, in a language that no table has.
 
-    `titled` are (folder, name of the JSON file, its title). All albums of an export have the same name for it, so one that
-    occurs in several folders is such a name, as is one whose title is that of its folder.
+    `titled` are (folder, name of the JSON file, its title). All albums of an export have the same name for it, so it is one of
+    which most have no title or that of their folder.
     """
+    votes: Counter[str] = Counter()
     folders: Counter[str] = Counter()
-    agreed: set[str] = set()
+    sure: set[str] = set()
     for folder, name, title in titled:
         plain = _without_counter(name)
+        agrees = bool(title) and folder_agrees(folder.rpartition("/")[2], title or "")
         folders[plain] += 1
-        if title and folder_agrees(folder.rpartition("/")[2], title):
-            agreed.add(plain)
-    return frozenset(name for name, count in folders.items() if count > 1 or name in agreed)
+        votes[plain] += agrees or not title
+        if agrees:
+            sure.add(plain)
+    return frozenset(
+        name
+        for name, count in folders.items()
+        if name not in _OTHER_NAMES and 2 * votes[name] > count and (name in sure or count > 1)
+    )
 
 
 def is_named(name: str, names: frozenset[str]) -> bool:
@@ -128,9 +165,9 @@ def folder_agrees(folder: str, title: str) -> bool:
     """
     plain = _letters(re.sub(r"\(\d+\)$", "", folder))
     wanted = _letters(title)
-    return bool(wanted) and (
-        plain == wanted or _letters(folder) == wanted or (len(folder) >= 40 and wanted.startswith(plain))
-    )
+    if not wanted:
+        return normal(folder) in {normal(title), *map(normal, medium_names(title))}
+    return plain == wanted or _letters(folder) == wanted or (len(folder) >= 40 and wanted.startswith(plain))
 
 
 def _letters(text: str) -> str:

@@ -316,9 +316,9 @@ class _Work:
         self.newest()
         others = self.left = [Medium.of(name) for name in self.names if name not in self.pairs]
         near = [medium for medium in others if self.near_free(medium.normal)]
-        for find in (self.first, self.first_folded):
+        for find in (self.by_rule, self.by_rule_and_stem, self.by_rule_without_case):
             for rule in RULES:
-                self.assign((medium, find(rule(medium))) for medium in near if medium.name not in self.pairs)
+                self.assign((medium, find(medium, rule)) for medium in near if medium.name not in self.pairs)
         self.drop_paired()
         self.by_title()
         self.likeliest()
@@ -400,6 +400,26 @@ class _Work:
             cut(normal(name), SIDECAR_UNITS) == stem for name in full_names(gist.title)
         )
 
+    def by_rule(self, medium: Medium, rule: Callable[[Medium], Stems]) -> tuple[str, str] | None:
+        """The free sidecar that a rule gives to a medium; of two that only Unicode tells apart, the one spelt as it is."""
+        match = self.first(rule(medium))
+        if match and not match[0].isascii() and (twins := self.by_stem.several.get(normal(match[0][:-_ENDING]))):
+            composed = medium.name == medium.normal
+            same = [name for name in twins if (name == normal(name)) == composed and name not in self.owner]
+            return (same[0], match[1]) if len(same) == 1 else match
+        return match
+
+    def by_rule_and_stem(self, medium: Medium, rule: Callable[[Medium], Stems]) -> tuple[str, str] | None:
+        """The same without the case of the extension alone: stems that differ in case are other titles."""
+        for ending in dict.fromkeys((medium.extension.lower(), medium.extension.upper())):
+            if ending != medium.extension and (match := self.first(rule(Medium.of(medium.stem + ending)))):
+                return match[0], "case"
+        return None
+
+    def by_rule_without_case(self, medium: Medium, rule: Callable[[Medium], Stems]) -> tuple[str, str] | None:
+        """The same without any case."""
+        return self.first_folded(rule(medium))
+
     def first_folded(self, stems: Stems) -> tuple[str, str] | None:
         """The same without case, where only one fits."""
         for stem, _ in stems:
@@ -465,7 +485,9 @@ class _Work:
         for sidecar, claimants in wanted.items():
             (name, *others) = claimants
             if not others and taken[name] == 1:
-                note = Problem("pair", "ambiguous", f"several media could have {sidecar}; its title decided")
+                note = Problem(
+                    "pair", "ambiguous", f"the name of {sidecar} alone does not say whose it is; its title decided"
+                )
                 self.give(name, sidecar, "title", note)
         # Where all but one claimant have found a sidecar by title, the one left has it for lack of others.
         for sidecar, claimants in sorted(self.contested.items()):
@@ -681,7 +703,16 @@ class _Work:
     def cut_off(self, medium: Medium) -> None:
         """Where nothing of "-edited" fits, the edit has its original's name and a number that no sidecar has."""
         base, counter, extension = medium.base, medium.counter, medium.extension
-        original = self.by_name.get(base + extension) if counter and at_limit(base, extension) else None
+        if not at_limit(base, extension):
+            return
+        original = self.by_name.get(base + extension) if counter else None
+        if original is None and extension.lower() in STILLS and not counter:
+            # An edit as .jpg of a .HEIC, whose stem was cut a unit earlier.
+            for ending in STILLS:
+                for form in (ending, ending.upper()):
+                    shorter = cut(base, MEDIUM_UNITS - units(form)) + form
+                    if original is None and shorter != medium.normal and units(shorter) >= MEDIUM_UNITS:
+                        original = self.by_name.get(shorter)
         if original is not None and original in self.pairs:
             found = self.pairs[original]
             note = Problem("pair", "low_confidence", f"taken for an edit of {original}, as no sidecar has its number")

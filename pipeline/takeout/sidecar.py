@@ -175,14 +175,14 @@ def gist(data: bytes, name: str) -> SidecarGist:
     return SidecarGist("other", title)
 
 
-def parse_album(data: bytes) -> AlbumDocument:
-    """What an album's metadata file says. Raises MediaError if it is no JSON object."""
+def parse_album(data: bytes) -> tuple[AlbumDocument, list[Problem]]:
+    """What an album's metadata file says, and what in it is not as it should be. Raises MediaError if it is no JSON object."""
     value, text, problems = _load(data)
     inner = value.get("albumData")  # how exports of about 2017 to 2020 wrap it
     found = _Fields(inner if isinstance(inner, dict) else value, problems)
     latitude, longitude, _ = found.place("geoData")
     narrative, places = found.enrichments()
-    return AlbumDocument(
+    album = AlbumDocument(
         title=found.prose("title", keep_empty=True),
         description=found.prose("description"),
         access=found.text("access"),
@@ -195,6 +195,7 @@ def parse_album(data: bytes) -> AlbumDocument:
         comments=found.comments(),
         json=text,
     )
+    return album, problems
 
 
 # metadata.json by language (immich-go docs; GooglePhotosTakeoutHelper #8), with the counter of a second one in a folder.
@@ -264,7 +265,13 @@ def _clean(text: str) -> str:
 
 def _name_of(person: str) -> str:
     """A person's name, spelt so that equal names are equal."""
+    person = _resolved(person)
     return _clean(person if person.isascii() else unicodedata.normalize("NFC", person)).strip()
+
+
+def _resolved(text: str) -> str:
+    """Text without HTML entities."""
+    return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
 
 
 def _seconds(value: object) -> int | None:
@@ -281,7 +288,7 @@ def _seconds(value: object) -> int | None:
 
 
 def _degrees(value: object) -> float | None:
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,4}(\.[0-9]{1,20})?", value):
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,4}(\.[0-9]{1,20})?", value.strip()):
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if abs(value) < 1e9 else math.inf
@@ -315,7 +322,7 @@ class _Fields:
     def prose(self, name: str, keep_empty: bool = False) -> str | None:
         """Text for people, in which some exports are said to have HTML entities."""
         text = self.text(name, keep_empty)
-        return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if text and "&" in text else text
+        return _resolved(text) if text else text
 
     def flag(self, name: str) -> bool:
         value = self.value.get(name, False)

@@ -189,9 +189,20 @@ PATTERNS: tuple[Pattern, ...] = (
         re.compile(rf"{_EITHER}(?:[ _](?=[0-9]{{2}}[.:h])|T){_H}[-_.:h]?{_MIN}(?![0-9]|[-_.:][0-9]{{2}})"),
         _minute,
     ),
-    Pattern("day", "day", "", re.compile(_PARTED + _END), _day),  # "2019-07-30 Berlin.jpg"
-    # "20190730 Berlin.jpg", IMG20231202.jpg; neither in a UUID nor the first number of Facebook's 20131231_123456789012_n.
-    Pattern("day", "day", "", re.compile(rf"(?<![0-9A-Fa-f]){_RUN}(?![0-9A-Za-z]|_[0-9]{{10}})"), _day),
+    # "2019-07-30 Berlin.jpg"; no part of a longer number such as an address, a version or a telephone's.
+    Pattern("day", "day", "", re.compile(rf"(?<![0-9][-.]){_PARTED}{_END}(?![-.][0-9]{{2}})"), _day),
+    # "20190730 Berlin.jpg", IMG20231202.jpg, WP_20130405_001.jpg: first in the name, or after what cameras begin names with;
+    # neither in a UUID nor the first number of Facebook's 20131231_123456789012_n.
+    Pattern(
+        "day",
+        "day",
+        "",
+        re.compile(
+            rf"(?:\A|(?<=IMG)|(?<=VID)|(?<=PIC)|(?<=(?:IMG|VID|PIC|DSC|DJI|MOV|AUD)[-_])|(?<=[PC]_)|(?<=[ ])){_RUN}"
+            r"(?![0-9A-Za-z]|_[0-9]{9}|-[0-9A-Fa-f]{4}-)"
+        ),
+        _day,
+    ),
     # Unix time in milliseconds: when Facebook, WeChat or FaceApp saved the file, or when some cameras took it
     # (IMG_1558292380001_12345.jpg: ulich/onedrive-cameraroll-renamer).
     Pattern(

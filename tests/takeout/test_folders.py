@@ -31,7 +31,6 @@ def test_the_shared_cases(name: str, folder: str, kind: str, case: dict[str, obj
         ("Foto_s van 2019", 2019),
         ("Photos\u00a0de 2019", 2019),
         ("\u0424\u043e\u0442\u043e \u0437\u0430 2019", 2019),
-        ("Fotky z roku 2019", 2019),
         ("2019\u5e74\u306e\u5199\u771f", 2019),
         ("2019\u5e74\u7684\u7167\u7247", 2019),
         ("2019\ub144\uc758 \uc0ac\uc9c4", 2019),
@@ -43,6 +42,8 @@ def test_the_shared_cases(name: str, folder: str, kind: str, case: dict[str, obj
         ("Trip 2019-05", None),
         ("2019", None),
         ("Top 10 of 2019", None),
+        ("Best of 2000", None),
+        ("Fotky z roku 2019", None),
         ("", None),
     ],
 )
@@ -59,7 +60,8 @@ def test_the_year_of_a_year_folder(name: str, year: int | None) -> None:
         ("2005-02-05", "2005-02-05", "day"),
         ("2005-02-05 #2", "", "day"),
         ("2005-02-05", "Carnival", "album"),
-        ("2005-13-45", None, "day"),
+        ("2005-13-45", None, "other"),
+        ("2005-02-05 #2", "2005-02-05", "day"),
         ("Untitled(3)", "", "untitled"),
         ("Untitled(3)", "Untitled(3)", "album"),
         ("Sans titre", None, "untitled"),
@@ -73,12 +75,38 @@ def test_the_kind_of_a_folder(name: str, title: str | None, kind: str) -> None:
     assert folder_kind(name, title).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("name", "years", "kind"),
+    [
+        ("Myndir fr\u00e1 2019", [2019, 2019, 2018], "year"),
+        ("2019. \u00e9vi fot\u00f3k", [2019], "year"),
+        ("\u0635\u0648\u0631 \u0645\u0646 \u0662\u0660\u0661\u0669", [2019], "year"),
+        ("2019", [2019, 2019], "year"),
+        ("Photos from 2019(1)", [], "year"),
+        ("Best of 2000", [2015, 2000, 2016], "other"),
+        ("Best of 2000", [], "other"),
+        ("2 times 2019", [2019], "other"),
+    ],
+)
+def test_items_prove_the_year_in_the_name_of_a_folder(name: str, years: list[int], kind: str) -> None:
+    assert folder_kind(name, None, years).kind == kind
+
+
+def test_where_folders_by_year_were_exported_a_date_is_the_title_of_an_album() -> None:
+    assert folder_kind("2019-12-24", "2019-12-24", exported_by_year=True).kind == "album"
+    assert folder_kind("2019-12-24", None, exported_by_year=True).kind == "day"
+
+
 def test_albums_files_in_a_language_that_no_table_has() -> None:
     titled = [
         ("Takeout/G/Trip", "lysigogn.json", "Trip"),
         ("Takeout/G/Wedding_ A _ B", "lysigogn(1).json", "Wedding: A & B"),
         ("Takeout/G/Party", "notes.json", "Shopping"),
         ("Takeout/G/Sea", "upplysingar.json", "Sea"),
+        ("Takeout/G/Sea", "todo.json", "Milk"),
+        ("Takeout/G/Trip", "todo.json", "Bread"),
+        ("Takeout/G", "print-subscriptions.json", None),
+        ("Takeout/H", "print-subscriptions.json", None),
     ]
     names = album_names(titled)
     assert {name for _, name, _ in titled if is_named(name, names)} == {
@@ -99,7 +127,9 @@ def test_albums_files_in_a_language_that_no_table_has() -> None:
         ),
         ("Zoe\u0308", "Zo\u00eb", True),
         ("Trip", "Trip to the sea", False),
-        ("___", "???", False),
+        ("___", "???", True),
+        ("___", "??", False),
+        ("\u2600\ufe0f", "\u2600\ufe0f", True),
     ],
 )
 def test_a_folder_named_after_a_title(folder: str, title: str, agrees: bool) -> None:

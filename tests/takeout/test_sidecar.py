@@ -190,15 +190,16 @@ def test_what_a_json_file_is_says_its_content(value: Any, name: str, kind: str) 
 def test_album_files_old_and_new() -> None:
     inner = {"title": "Trip", "description": "d", "access": "shared", "date": {"timestamp": "1564488000"}}
     for value in (inner, {"albumData": inner}):
-        album = parse_album(json.dumps(value).encode())
+        album, problems = parse_album(json.dumps(value).encode())
+        assert problems == []
         assert (album.title, album.description, album.access) == ("Trip", "d", "shared")
         assert album.created_at == datetime(2019, 7, 30, 12, tzinfo=UTC)
-    assert parse_album(b"{}").title is None
+    assert parse_album(b"{}")[0].title is None
 
 
 def test_what_an_album_tells() -> None:
     place = {"name": "Lisboa", "description": "", "latitudeE7": 387000000, "longitudeE7": -91000000}
-    album = parse_album(
+    album, _ = parse_album(
         json.dumps(
             {
                 "title": "Trip &amp; more",
@@ -218,7 +219,9 @@ def test_what_an_album_tells() -> None:
     assert (album.title, album.location, album.latitude, album.longitude) == ("Trip & more", "Portugal", 38.7, -9.1)
     assert (album.narrative, album.places) == ("First day\n\nSecond day", ("Lisboa",))
     assert album.comments == (Comment("Oh!"),)
-    assert parse_album(b'{"title": "x", "enrichments": {}}').narrative is None
+    odd, problems = parse_album(b'{"title": "x", "enrichments": {}, "access": 5, "sharedAlbumComments": 5}')
+    assert (odd.title, odd.narrative, odd.access, odd.comments) == ("x", None, None, ())
+    assert [problem.kind for problem in problems] == ["wrong_type"] * 3
 
 
 def test_album_names_in_decomposed_spelling() -> None:
