@@ -34,6 +34,99 @@ def _fields(columns: Sequence[Column]) -> list[dict[str, Any]]:
     ]
 
 
+#: The names of people as the SQLite table has them.
+PEOPLE = Column("people", pa.string(), "Names of the people labelled in the picture, separated by commas")
+
+#: Tables of the index that are not derived from RECORD: description, columns, facets.
+_TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
+    "folders": (
+        "What every folder holds and lacks: is the export complete?",
+        {
+            "folder": "Path inside the export",
+            "kind": "year, day, album, untitled (an album), special (bin, archive, …) or other",
+            "year": "Of a folder by year or day",
+            "title": "Of an album",
+            "media": "Photos and videos",
+            "bytes": "Size of these (bytes)",
+            "media_without_sidecar": "Photos and videos without a sidecar",
+            "sidecars_without_media": "Sidecars whose photo or video is nowhere",
+            "members_elsewhere": "Sidecars of an album whose photos lie in other folders",
+        },
+        ["kind", "year"],
+    ),
+    "albums": (
+        "Albums; those of equal title stay apart",
+        {
+            "album_id": "Number of the album in this index",
+            "folder": "Path of the folder inside the export",
+            "title": "Title; that of the folder where no file states one",
+            "description": "Description",
+            "access": "protected, shared or empty, as the file states it",
+            "created_at": "When it was made, UTC",
+            "location": "Place, as the file states it",
+            "latitude": "Latitude of the place (degrees)",
+            "longitude": "Longitude of the place (degrees)",
+            "narrative": "What its owner wrote between the pictures",
+            "places": "Places that its owner entered, separated by commas",
+            "metadata_path": "Path of the file that says all this",
+            "metadata_json": "That file",
+        },
+        ["access"],
+    ),
+    "media_albums": (
+        "What is in which album",
+        {
+            "file_id": "Photo or video",
+            "album_id": "Album",
+            "via": "folder: the file lies there; copy: one of equal content does; sidecar: its sidecar does",
+        },
+        ["via"],
+    ),
+    "people": ("People labelled in pictures", {"person_id": "Number of the person in this index", "name": "Name"}, []),
+    "media_people": ("Who is in which picture", {"file_id": "Photo or video", "person_id": "Person"}, []),
+    "comments": (
+        "Comments and likes on pictures and albums",
+        {
+            "comment_id": "Number of the comment in this index",
+            "file_id": "Photo or video that it is on",
+            "album_id": "Album that it is on",
+            "author": "Who wrote it",
+            "text": "Text; empty where it is only a like",
+            "created_at": "When, UTC",
+            "liked": "It is a like",
+        },
+        ["author"],
+    ),
+    "problems": (
+        "What went wrong, and with which file",
+        {
+            "problem_id": "Number of the problem in this index",
+            "file_id": "Photo or video, if it is one",
+            "path": "Path inside the export",
+            "stage": "The step that met it: list, pair, sidecar, album, read, mime, exif, image, video, date",
+            "kind": "A short word to count by",
+            "message": "What is wrong",
+        },
+        ["stage", "kind"],
+    ),
+    "runs": (
+        "How this index was made",
+        {
+            "run_id": "Number of the run in this index",
+            "started_at": "Begin, UTC",
+            "finished_at": "End of reading, UTC",
+            "version": "Version of the program",
+            "mode": "sequential, parallel, client or scheduler",
+            "files": "Files listed",
+            "media": "Photos and videos",
+            "bytes": "Size of these (bytes)",
+            "report": "Settings, counts and times, as run.json has them",
+        },
+        [],
+    ),
+}
+
+
 def data_package(name: str) -> str:
     """`datapackage.json`, a Frictionless data package (specs.frictionlessdata.io/data-package) of the Parquet tables."""
     package = {
@@ -87,25 +180,15 @@ def datasette_metadata(name: str) -> str:
         "databases": {
             "index": {
                 "tables": {
-                    "media": table(COLUMNS, "One row per photo or video")
+                    "media": table(
+                        [*(c for c in COLUMNS if not pa.types.is_list(c.type)), PEOPLE], "One row per photo or video"
+                    )
                     | {"facets": ["kind", PARTITION, "model", "album", "status"], "sort_desc": "taken_at"},
                     "files": table(FILE_COLUMNS, "One row per listed file of any kind") | {"facets": ["state"]},
-                    "folders": {
-                        "description": "What every folder holds and lacks: is the export complete?",
-                        "facets": ["kind", "year"],
+                    **{
+                        name: {"description": description, "columns": columns, "facets": facets}
+                        for name, (description, columns, facets) in _TABLES.items()
                     },
-                    "albums": {"description": "Albums; those of equal title stay apart"},
-                    "media_albums": {
-                        "description": "What is in which album",
-                        "columns": {
-                            "via": "folder: the file lies there; copy: one of equal content does; sidecar: its sidecar does"
-                        },
-                        "facets": ["via"],
-                    },
-                    "people": {"description": "People labelled in pictures"},
-                    "comments": {"description": "Comments and likes on pictures and albums", "facets": ["author"]},
-                    "runs": {"description": "How this index was made"},
-                    "problems": {"description": "What went wrong, and with which file", "facets": ["stage", "kind"]},
                 },
                 "queries": {
                     "largest": {
