@@ -117,15 +117,27 @@ def with_members(
     plan: Plan, candidates: Sequence[tuple[Orphan, MediaItem]], gists: Mapping[Entry, SidecarGist]
 ) -> Plan:
     """The plan, in which photos are members of albums that hold their sidecar alone: title and time are the same there."""
-    found: dict[Orphan, list[tuple[tuple[bool, bool, str], str]]] = defaultdict(list)
+    found: dict[Orphan, list[tuple[bool, bool, str, str]]] = defaultdict(list)
     for orphan, item in candidates:
         gist = gists.get(item.sidecar) if item.sidecar else None
         if gist is not None and (gist.title, gist.taken) == (orphan.title, orphan.taken):
             number = split_counter(split_extension(normal(item.media.name))[0])[1]
             other_number = number != split_counter(normal(orphan.sidecar.name[: -len(".json")]))[1]
-            rank = item.folder_kind in ("album", "untitled"), other_number, item.media.path
-            found[orphan].append((rank, item.file_id))
-    return replace(plan, members={orphan: min(ranked)[1] for orphan, ranked in found.items()})
+            found[orphan].append(
+                (item.folder_kind in ("album", "untitled"), other_number, item.media.path, item.file_id)
+            )
+    chosen = {orphan: min(ranked) for orphan, ranked in found.items()}
+    where = {(orphan.sidecar.path, orphan.sidecar.part): path for orphan, (_, _, path, _) in chosen.items()}
+    return replace(
+        plan,
+        files=tuple(
+            replace(file, reason=f"its photo or video is {where[file.path, file.part]}")
+            if file.state == "unmatched_sidecar" and (file.path, file.part) in where
+            else file
+            for file in plan.files
+        ),
+        members={orphan: file_id for orphan, (_, _, _, file_id) in chosen.items()},
+    )
 
 
 def _names(title: str) -> set[str]:

@@ -242,6 +242,8 @@ def test_a_sidecar_alone_in_an_album_makes_the_photo_of_its_title_and_time_a_mem
         1 - elsewhere,
     )
     assert report["audit"]["complete"] is bool(elsewhere)
+    ((reason,),) = query(tmp_path / "results", "SELECT reason FROM unmatched_sidecars")
+    assert (reason == f"its photo or video is {row['path']}") is bool(elsewhere)
 
 
 def test_parts_that_spell_folders_and_names_differently_are_merged(tmp_path: Path) -> None:
