@@ -155,6 +155,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         },
         "start_up_s": {**started, "cluster of 2 ready": cluster},
         "memory_mb": memory,
+        "places_s": {"seconds": report["stages"]["places"], "of": report["stages"]["total"]},
         "pairing_us_per_name": pairing.measure(),
         "operations_ms": {name: each["ms_per_file"] for name, each in report["operations"].items()},
     }
@@ -171,6 +172,10 @@ def table(found: dict[str, Any]) -> str:
         ("100 files, all in", f"{start['100 files']:.2f} s ({start['100 files parallel']:.2f} s on a cluster)"),
         ("--help", f"{start['help']:.2f} s"),
         *((f"memory (PSS), {name}", f"{value:.0f} MB") for name, value in found["memory_mb"].items()),
+        (
+            f"country and town of {2 * found['library']['files']:,} files",
+            f"{found['places_s']['seconds']:.2f} s, {found['places_s']['seconds'] / found['places_s']['of']:.1%} of the run",
+        ),
         *pairing.rows(found["pairing_us_per_name"]),
     ]
     operations = ", ".join(f"{name} {value:.3f}" for name, value in found["operations_ms"].items())

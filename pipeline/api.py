@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +24,6 @@ from pipeline.planning import (
     Listing,
     Plan,
     Shard,
-    folder_key,
     make_shards,
     missing_parts,
     read_document,
@@ -105,6 +104,9 @@ def scan(
         watch.step("settling duplicates, albums and places, writing Parquet and SQLite")
         with clock.stage("settle"):
             settled = index.settle()
+        with clock.stage("places"):
+            settled = replace(settled, places=index.settle_places())
+        with clock.stage("settle"):
             counts = index.counts()
         check_totals(counts, work.listed, work.media)
         report = make_report(_as_list(inputs), folder, library, settings, work, done, counts, clock)
@@ -197,7 +199,7 @@ def _write_plan(
 
     shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
     references = dearest_first(write_manifest(shards, results.manifest), shards)
-    index.add_albums(plan.albums)
+    index.add_albums(plan.albums, plan.aliases)
     index.add_members(plan.members)
     index.add_folders(found.folders)
     index.add_files(plan.files)
@@ -263,8 +265,8 @@ def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
         same = pool.map(lambda pair: _same_bytes(library, *pair), repeated)
         copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
         plan = _borrow_sidecars(listing.plan(copies), library, pool)
-        candidates = list(elsewhere.member_candidates(plan))
-        sidecars = {item.sidecar for _, item in candidates if item.sidecar is not None}
+        candidates = elsewhere.member_candidates(plan)
+        sidecars = {item.sidecar for item in candidates if item.sidecar is not None}
         unread = [sidecar for sidecar in sidecars if sidecar not in listing.documents]
         known = listing.documents | dict(pool.map(partial(_read_document, library), unread))
         return elsewhere.with_members(plan, candidates, {each: known[each].gist for each in sidecars})
@@ -274,24 +276,29 @@ def _borrow_sidecars(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> 
     """The plan, with sidecars from other folders for files that have none in their own."""
     from pipeline.stages import recorded_at
 
-    twins = list(elsewhere.twins(plan))
-    equal = pool.map(lambda pair: _same_bytes(library, pair[0].media, pair[1].media), twins)
-    plan = elsewhere.with_borrowed(
-        plan,
-        {
-            item.file_id: (donor.sidecar, "copy")
-            for (item, donor), same in zip(reversed(twins), reversed(list(equal)), strict=True)  # the first counts
-            if same and donor.sidecar is not None
-        },
-    )
+    plan = _share_with_copies(plan, library, pool)
     strays = list(elsewhere.strays(plan))
     recorded = pool.map(lambda pair: recorded_at(pair[0].media, library), strays)
+    borrowed = {
+        item.file_id: (orphan.sidecar, "other_folder")
+        for (item, orphan), moment in zip(strays, recorded, strict=True)
+        if elsewhere.is_of_its_time(orphan, moment)
+    }
+    if not borrowed:
+        return plan
+    return _share_with_copies(elsewhere.with_borrowed(plan, borrowed), library, pool)
+
+
+def _share_with_copies(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> Plan:
+    """The plan, in which files without sidecar have that of an equal file."""
+    twins = list(elsewhere.twins(plan))
+    equal = list(pool.map(lambda pair: _same_bytes(library, pair[0].media, pair[1].media), twins))
     return elsewhere.with_borrowed(
         plan,
         {
-            item.file_id: (orphan.sidecar, "other_folder")
-            for (item, orphan), moment in zip(strays, recorded, strict=True)
-            if elsewhere.is_of_its_time(orphan, moment)
+            item.file_id: (donor.sidecar, "copy")
+            for (item, donor), same in zip(reversed(twins), reversed(equal), strict=True)  # the first counts
+            if same and donor.sidecar is not None
         },
     )
 
@@ -474,7 +481,8 @@ def plan(
     inputs: AnyPath | Sequence[AnyPath], settings: Settings | None = None, watch: Watch | None = None
 ) -> dict[str, Any]:
     """What is in a library and what a scan would take: lists and pairs, writes nothing. Of media files it opens only those
-    whose path and size two parts repeat, to compare them.
+    that it must compare or ask for their time: of one path and size in two parts, or without a sidecar while an equal one in
+    another folder may have it, or beside two stills of which either may be theirs.
 
     Returns counts and bytes, missing part numbers, files without partner, the mode that `scan` would choose, and the
     predicted time (seconds) and memory (MB) of both modes. Raises InputError.
@@ -486,6 +494,7 @@ def plan(
     found = pair_library(listing, library, io_threads(settings))
     mode = choose_mode(settings, found)
     states = found.counts()
+    elsewhere_known = {(orphan.sidecar.path, orphan.sidecar.part) for orphan in found.members}
     return {
         "inputs": [stored_text(os.fspath(given)) for given in _as_list(inputs)],
         "parts": [stored_text(part.name) for part in library.parts],
@@ -499,7 +508,11 @@ def plan(
         "sidecar_rules": dict(Counter(item.sidecar_rule or "none" for item in found.items).most_common()),
         "albums": len(found.albums),
         "unmatched_media": [stored_text(item.media.path) for item in found.items if item.sidecar is None],
-        "unmatched_sidecars": [stored_text(file.path) for file in found.files if file.state == "unmatched_sidecar"],
+        "unmatched_sidecars": [
+            stored_text(file.path)
+            for file in found.files
+            if file.state == "unmatched_sidecar" and (file.path, file.part) not in elsewhere_known
+        ],
         "unreadable": [
             stored_text(f"{file.path}: {file.reason}") for file in found.files if file.state == "unreadable"
         ],
@@ -555,7 +568,7 @@ def _case_of(library: Library, wanted: str, settings: Settings) -> Case | OtherF
         ]
         return OtherFile(path, states[path].state, states[path].reason, tuple(users))
     (row,) = (make_rows(extract(opened))[0] for opened in read_sidecars(items[:1], library, 0))
-    folder = listing.folders[folder_key(items[0].media.folder)]
+    folder = listing.folders[listing.folder_of(items[0].media)]
     read, recorded = listing.known_of(folder)
     paths = {item.file_id: stored_text(item.media.path) for item in found.items}
     related = {identity: paths[identity] for name in RELATIONS if (identity := row[name]) in paths}

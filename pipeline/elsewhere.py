@@ -1,8 +1,9 @@
 """Sidecars that lie in another folder than their file: an export may have a photo in an album, and what it knows of it in the
 folder of the year, or the other way round. Pure; that bytes are equal and when a photo was taken is found out by others.
 
-A name is never enough, as every camera begins again at IMG_0001: copies must be equal byte for byte, and a sidecar without a
-file must have the time of the file without a sidecar. Between folders of years nothing is borrowed.
+A name is never enough, as every camera begins again at IMG_0001: copies must be equal byte for byte, a sidecar without a file
+must have the time of the file without a sidecar, and a sidecar in an album makes the photo of its very title and time a member.
+Between folders by year nothing is borrowed.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from pipeline.item import Entry, MediaItem
-from pipeline.planning import Orphan, Plan, folder_key
+from pipeline.planning import Orphan, Plan, year_of
 from pipeline.problems import Problem
-from pipeline.takeout.names import medium_names, normal, sidecar_stems, split_counter, split_extension
+from pipeline.takeout.names import folded, medium_names, normal, sidecar_stems, split_counter, split_extension
+from pipeline.takeout.pairing import ONE_MOMENT
 from pipeline.takeout.sidecar import SidecarGist
 
 #: What the values of `sidecar_rule` mean that no folder alone gives.
@@ -23,50 +24,53 @@ MEANINGS = {
     "copy": "an equal file in another folder has it",
     "other_folder": "lies alone in another folder, and name and time of taking agree",
 }
-#: Two times of one moment, one of them perhaps of an unknown zone, are at most so many seconds apart.
-ONE_MOMENT = 26 * 3600
-#: Photos whose sidecars are read for one that lies alone in an album, at most.
-CANDIDATES = 20
 #: Files that one without sidecar is compared with, at most.
-DONORS = 3
+DONORS = 20
 
 Borrowed = Mapping[str, tuple[Entry, str]]  # file_id -> the sidecar and the rule
 
 
 def twins(plan: Plan) -> Iterator[tuple[MediaItem, MediaItem]]:
-    """Files without sidecar, each with one of the same title and size in another kind of folder that has a sidecar."""
-    lacking: dict[tuple[str, int], list[MediaItem]] = defaultdict(list)
-    for item in plan.items:
-        if item.sidecar is None and item.media.size:
-            lacking[_title(item), item.media.size].append(item)
-    compared: dict[str, int] = defaultdict(int)
-    for donor in plan.items if lacking else ():
-        if donor.sidecar is not None:
-            for item in lacking.get((_title(donor), donor.media.size), ()):
-                if compared[item.file_id] < DONORS and _album_and_not(item, donor.folder_kind):
-                    compared[item.file_id] += 1
-                    yield item, donor
+    """Files without sidecar, each with those of the same title and size in other folders that have a sidecar."""
+    lacking = [item for item in plan.items if item.sidecar is None and item.media.size]
+    donors: dict[tuple[str, int], list[MediaItem]] = {(_title(item), item.media.size): [] for item in lacking}
+    for special in (False, True):  # what is in the bin last
+        for donor in plan.items if donors else ():
+            if donor.sidecar is not None and (donor.folder_kind == "special") is special:
+                found = donors.get((_title(donor), donor.media.size))
+                if found is not None and len(found) < DONORS:
+                    found.append(donor)
+    for item in lacking:
+        for donor in donors[_title(item), item.media.size]:
+            if _may_borrow(item.folder_kind, donor.folder_kind):
+                yield item, donor
 
 
 def strays(plan: Plan) -> Iterator[tuple[MediaItem, Orphan]]:
-    """Files without sidecar, each with the one sidecar without file in another kind of folder that is named after it."""
+    """Files without sidecar, each with the one sidecar without file in another folder that is named after it."""
     orphans: dict[str, list[Orphan]] = defaultdict(list)
     for orphan in plan.orphans:
-        orphans[normal(orphan.sidecar.name[: -len(".json")])].append(orphan)
-    found: dict[str, tuple[MediaItem, Orphan]] = {}
-    claims: dict[Entry, int] = defaultdict(int)
+        if not orphan.adopted:
+            stem = normal(orphan.sidecar.name[: -len(".json")])
+            for name in {stem, split_counter(stem)[0]}:  # numbers differ from folder to folder
+                orphans[name].append(orphan)
+    claims: dict[Orphan, list[MediaItem]] = defaultdict(list)
     for item in plan.items if orphans else ():
         if item.sidecar is None:
-            named = [
-                orphan
+            named = {
+                orphan: None
                 for stem in _sidecar_names(item)
+                if len(orphans.get(stem, ())) <= DONORS
                 for orphan in orphans.get(stem, ())
-                if _album_and_not(item, plan.folders[folder_key(orphan.folder)].kind)
-            ]
-            if len(named) == 1:
-                found[item.file_id] = item, named[0]
-                claims[named[0].sidecar] += 1
-    yield from (pair for pair in found.values() if claims[pair[1].sidecar] == 1)
+                if _may_borrow(item.folder_kind, plan.folders[plan.folder_of(orphan.sidecar)].kind)
+            }
+            if len({(orphan.title, orphan.taken) for orphan in named}) == 1:  # the same one may lie in several albums
+                claims[next(iter(named))].append(item)
+    for orphan, items in claims.items():
+        if (
+            len({item.media.size for item in items}) == 1
+        ):  # copies of one file, of which the others then have it as such
+            yield items[0], orphan
 
 
 def is_of_its_time(orphan: Orphan, recorded: int | None) -> bool:
@@ -78,6 +82,15 @@ def with_borrowed(plan: Plan, borrowed: Borrowed) -> Plan:
     """The plan, in which these files have these sidecars."""
     if not borrowed:
         return plan
+    shared = {
+        item.file_id: (borrowed[source][0], "edited" if item.edited_of else "live")
+        for item in plan.items
+        if item.sidecar is None
+        and item.file_id not in borrowed
+        and (source := item.edited_of or item.live_partner) is not None
+        and source in borrowed
+    }
+    borrowed = {**borrowed, **shared}
     adopted = {sidecar for sidecar, rule in borrowed.values() if rule == "other_folder"}
     paths = {(sidecar.path, sidecar.part) for sidecar in adopted}
     return replace(
@@ -95,39 +108,52 @@ def with_borrowed(plan: Plan, borrowed: Borrowed) -> Plan:
     )
 
 
-def member_candidates(plan: Plan) -> Iterator[tuple[Orphan, MediaItem]]:
-    """Sidecars in albums without their file, each with the photos in other folders that may be it, by title and year."""
-    albums = {folder_key(album.folder) for album in plan.albums}
+def member_candidates(plan: Plan) -> list[MediaItem]:
+    """Photos and videos that may be what lies in an album as a sidecar alone, by title and year."""
+    albums = {album.folder for album in plan.albums}
     wanted: dict[str, list[Orphan]] = defaultdict(list)
     for orphan in plan.orphans:
-        if folder_key(orphan.folder) in albums and orphan.title is not None:
-            for name in _names(orphan.title):
-                wanted[name].append(orphan)
-    asked: dict[Orphan, int] = defaultdict(int)
-    for item in plan.items if wanted else ():
-        if item.sidecar is not None:
-            title = _title(item)
-            for orphan in (*wanted.get(title, ()), *wanted.get(split_extension(title)[0], ())):
-                if orphan.folder != item.media.folder and asked[orphan] < CANDIDATES and _may_be_of(orphan, item):
-                    asked[orphan] += 1
-                    yield orphan, item
+        if orphan.title is not None and orphan.taken and plan.folder_of(orphan.sidecar) in albums:
+            for name in medium_names(orphan.title):
+                wanted[_stem(normal(name))].append(orphan)
+    years = {stem: {year_of(orphan.taken) for orphan in orphans} for stem, orphans in wanted.items()}
+    return [
+        item
+        for item in plan.items
+        if item.sidecar is not None
+        and item.edited_of is None
+        and not (item.sidecar_rule or "").startswith("live")
+        and (expected := years.get(_stem(_title(item)))) is not None
+        and (
+            item.folder_date is None
+            or not expected.isdisjoint(
+                int(item.folder_date[:4]) + more for more in (-1, 0, 1)
+            )  # give or take a time zone
+        )
+    ]
 
 
-def with_members(
-    plan: Plan, candidates: Sequence[tuple[Orphan, MediaItem]], gists: Mapping[Entry, SidecarGist]
-) -> Plan:
+def with_members(plan: Plan, candidates: Sequence[MediaItem], gists: Mapping[Entry, SidecarGist]) -> Plan:
     """The plan, in which photos are members of albums that hold their sidecar alone: title and time are the same there."""
-    found: dict[Orphan, list[tuple[bool, bool, str, str]]] = defaultdict(list)
-    for orphan, item in candidates:
+    albums = {album.folder for album in plan.albums}
+    said: dict[tuple[str, int], list[MediaItem]] = defaultdict(list)
+    for item in candidates:
         gist = gists.get(item.sidecar) if item.sidecar else None
-        if gist is not None and (gist.title, gist.taken) == (orphan.title, orphan.taken):
-            number = split_counter(split_extension(normal(item.media.name))[0])[1]
-            other_number = number != split_counter(normal(orphan.sidecar.name[: -len(".json")]))[1]
-            found[orphan].append(
-                (item.folder_kind in ("album", "untitled"), other_number, item.media.path, item.file_id)
-            )
-    chosen = {orphan: min(ranked) for orphan, ranked in found.items()}
-    where = {(orphan.sidecar.path, orphan.sidecar.part): path for orphan, (_, _, path, _) in chosen.items()}
+        if gist is not None and gist.title is not None and gist.taken:
+            said[normal(gist.title), gist.taken].append(item)
+    chosen: dict[Orphan, MediaItem] = {}
+    for orphan in plan.orphans:
+        folder = plan.folder_of(orphan.sidecar)
+        if folder in albums and orphan.title is not None and orphan.taken:
+            number = split_counter(normal(orphan.sidecar.name[: -len(".json")]))[1]
+            items = [
+                item
+                for item in said.get((normal(orphan.title), orphan.taken), ())
+                if plan.folder_of(item.media) != folder
+            ]
+            if items:
+                chosen[orphan] = min(items, key=lambda item: _likelihood(item, number))
+    where = {(o.sidecar.path, o.sidecar.part): item.media.path for o, item in chosen.items()}
     return replace(
         plan,
         files=tuple(
@@ -136,24 +162,14 @@ def with_members(
             else file
             for file in plan.files
         ),
-        members={orphan: file_id for orphan, (_, _, _, file_id) in chosen.items()},
+        members={orphan: item.file_id for orphan, item in chosen.items()},
     )
 
 
-def _names(title: str) -> set[str]:
-    """Names without counter that the file of a title may have; one without extension gets one by content."""
-    return {normal(name) for name in medium_names(title)}
-
-
-def _may_be_of(orphan: Orphan, item: MediaItem) -> bool:
-    """A folder by year holds what was taken in it, give or take a time zone."""
-    if item.folder_date is None or not orphan.taken:
-        return True
-    try:
-        year = (datetime(1970, 1, 1) + timedelta(seconds=orphan.taken)).year
-    except OverflowError:
-        return False
-    return abs(year - int(item.folder_date[:4])) <= 1
+def _likelihood(item: MediaItem, number: str) -> tuple[bool, bool, str]:
+    """What lies in no album first, then what has the sidecar's number, then the first path."""
+    own = split_counter(split_extension(normal(item.media.name))[0])[1]
+    return item.folder_kind in ("album", "untitled"), own != number, item.media.path
 
 
 def _with_sidecar(item: MediaItem, sidecar: Entry, rule: str) -> MediaItem:
@@ -164,9 +180,9 @@ def _with_sidecar(item: MediaItem, sidecar: Entry, rule: str) -> MediaItem:
     return replace(item, sidecar=sidecar, sidecar_rule=rule, problems=problems)
 
 
-def _album_and_not(item: MediaItem, kind: str) -> bool:
-    """One of two folders is an album, the other is not."""
-    return (item.folder_kind in ("album", "untitled")) != (kind in ("album", "untitled"))
+def _may_borrow(kind: str, other: str) -> bool:
+    """Between two folders by year or day nothing is borrowed: what lies there was put there by its own date."""
+    return not (kind in ("year", "day") and other in ("year", "day"))
 
 
 def _title(item: MediaItem) -> str:
@@ -175,12 +191,17 @@ def _title(item: MediaItem) -> str:
     return split_counter(stem)[0] + extension
 
 
+def _stem(title: str) -> str:
+    """A title without case and extension, which often differ between a file, its name and its title."""
+    return folded(split_extension(title)[0])
+
+
 def _sidecar_names(item: MediaItem) -> dict[str, None]:
-    """Names without ".json" of the sidecar, with the file's own counter or none."""
+    """Names without ".json" of the sidecar, with the file's own counter or without."""
     name = normal(item.media.name)
     stem, extension = split_extension(name)
     base, counter = split_counter(stem)
     found = [stem for stem, _ in sidecar_stems(name)]
     if counter:
-        found += [stem + counter for stem, _ in sidecar_stems(base + extension)]
+        found += [stem + number for stem, _ in sidecar_stems(base + extension) for number in (counter, "")]
     return dict.fromkeys(found)

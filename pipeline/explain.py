@@ -122,6 +122,9 @@ def best_match(paths: Iterable[str], wanted: str) -> str:
     >>> best_match(["Takeout/a/x.jpg", "Takeout/a/y.jpg"], "/home/me/Takeout/a/y.jpg")
     'Takeout/a/y.jpg'
     """
+    paths = list(paths)
+    if wanted in paths:
+        return wanted
     found = []
     wanted = normal(wanted)
     for path in paths:

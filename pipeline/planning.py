@@ -86,13 +86,7 @@ class Document:
     @property
     def year(self) -> int | None:
         """The year of taking (UTC) of an item's sidecar."""
-        taken = self.gist.taken
-        if not taken:
-            return None
-        try:
-            return (datetime(1970, 1, 1) + timedelta(seconds=taken)).year
-        except OverflowError:
-            return None
+        return year_of(self.gist.taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +110,8 @@ class Plan:
     files: tuple[ListedFile, ...]
     albums: tuple[Album, ...]
     orphans: tuple[Orphan, ...] = ()
-    folders: Mapping[str, FolderKind] = field(
-        default_factory=dict
-    )  # by `folder_key`, those that hold media or JSON files
+    folders: Mapping[str, FolderKind] = field(default_factory=dict)  # those that hold media or JSON files
+    aliases: Mapping[str, str] = field(default_factory=dict)  # paths of folders as spelt otherwise -> keys of `folders`
     members: Mapping[Orphan, str] = field(
         default_factory=dict
     )  # what is in an album by its sidecar alone -> its file_id
@@ -127,6 +120,10 @@ class Plan:
     def size(self) -> int:
         """Bytes of all media files."""
         return sum(item.media.size for item in self.items)
+
+    def folder_of(self, entry: Entry) -> str:
+        """The path of the folder that a file was merged into, a key of `folders`."""
+        return self.aliases.get(entry.folder, entry.folder)
 
     def counts(self) -> Counter[str]:
         """Files per state."""
@@ -140,10 +137,14 @@ class Folder:
     A name that another part spells in another Unicode form is the same name (GooglePhotosTakeoutHelper #243).
     """
 
-    path: str  # as it was found first
+    path: str
     media: dict[str, list[Entry]] = field(default_factory=dict)
     json: dict[str, list[Entry]] = field(default_factory=dict)
     pairing: FolderPairing | None = None
+
+    def parts(self) -> set[str]:
+        """The parts that have files in it."""
+        return {entry.part for names in (self.media, self.json) for entries in names.values() for entry in entries}
 
 
 class Listing:
@@ -154,6 +155,7 @@ class Listing:
         self.files: list[ListedFile] = []  # those whose state the name alone decides
         self.documents: dict[Entry, Document] = {}
         self.recorded: dict[Entry, int | None] = {}  # seconds since 1970 of media that names do not tell apart
+        self.aliases: dict[str, str] = {}  # paths of folders that were merged into others
         self.count = 0
         self.media_files = 0
         self.media_bytes = 0
@@ -166,22 +168,13 @@ class Listing:
         if what.kind == "ignored":
             self.files.append(ListedFile(entry.path, entry.part, entry.size, "ignored", what.reason))
             return
-        key = folder_key(folder)
-        found = self.folders.get(key)
+        found = self.folders.get(folder)
         if found is None:
-            found = self.folders[key] = Folder(folder)
-        names = found.json if what.kind == "json" else found.media
-        if not name.isascii():
-            key = normal(name)
-            same = names.get(key, [])
-            if any(other.part == entry.part and other.name != name for other in same):  # two spellings are two files
-                if name == key:
-                    names[same[0].name] = names.pop(key)
-            else:
-                name = key
-        names.setdefault(name, []).append(entry)
+            found = self.folders[folder] = Folder(folder)
         if what.kind == "json":
+            found.json.setdefault(name, []).append(entry)
             return
+        found.media.setdefault(name, []).append(entry)
         self.media_files += 1
         self.media_bytes += entry.size
 
@@ -192,10 +185,29 @@ class Listing:
 
     def pair(self) -> None:
         """Pair every folder as far as names alone go."""
+        self._merge_spellings()
         for folder in self.folders.values():
             for entries in (*folder.media.values(), *folder.json.values()):
                 entries.sort(key=lambda entry: entry.part)  # which of two parts counts must not hang on their order
             folder.pairing = pair_folder(folder.media, folder.json)
+
+    def _merge_spellings(self) -> None:
+        """Make one of the folders, and of the names, that parts spell in different Unicode forms."""
+        for spellings in _spellings(self.folders):
+            folders = [self.folders[path] for path in spellings]
+            if _in_different_parts(folder.parts() for folder in folders):
+                first, *others = folders
+                for other in others:
+                    self.aliases[other.path] = first.path
+                    del self.folders[other.path]
+                    for mine, theirs in ((first.media, other.media), (first.json, other.json)):
+                        for name, entries in theirs.items():
+                            mine.setdefault(name, []).extend(entries)
+        for folder in self.folders.values():
+            for names in (folder.media, folder.json):
+                for spellings in _spellings(names):
+                    if _in_different_parts({entry.part for entry in names[name]} for name in spellings):
+                        names[spellings[0]] = [entry for name in spellings for entry in names.pop(name)]
 
     def to_read(self) -> list[Entry]:
         """The JSON files that must be read before the pairing is final, and what proves the years in names of folders."""
@@ -221,9 +233,13 @@ class Listing:
         """Pair again the folders of which something has been read: JSON files, and the time that media themselves state."""
         self.documents |= documents
         self.recorded |= recorded or {}
-        for key in {folder_key(entry.folder) for entry in (*documents, *(recorded or ()))}:
-            folder = self.folders[key]
+        for path in {self.folder_of(entry) for entry in (*documents, *(recorded or ()))}:
+            folder = self.folders[path]
             folder.pairing = pair_folder(folder.media, folder.json, *self.known_of(folder))
+
+    def folder_of(self, entry: Entry) -> str:
+        """The path of the folder that a file was merged into."""
+        return self.aliases.get(entry.folder, entry.folder)
 
     def known_of(self, folder: Folder) -> tuple[dict[str, SidecarGist], dict[str, int | None]]:
         """What has been read of a folder's JSON files and media, by name."""
@@ -248,19 +264,20 @@ class Listing:
         orphans: list[Orphan] = []
         kinds: dict[str, FolderKind] = {}
         metadata = self._album_files()
-        by_year = any(is_known_year_name(key.rpartition("/")[2]) for key in self.folders)
-        for key in sorted(self.folders):
-            folder = self.folders[key]
+        parents = {parent for path in self.folders for parent in _parents(path)}
+        kinds_without = {path: self._kind(self.folders[path], None) for path in self.folders}
+        by_year = any(kind.kind == "year" for kind in kinds_without.values())
+        for path in sorted(self.folders):
+            folder = self.folders[path]
             assert folder.pairing is not None, "pair() comes first"
-            album = self._album(folder, metadata)
-            title = album.document.title or "" if album else None
-            years = [year for entries in folder.json.values() if (year := self._year_of(entries[0])) is not None]
-            kind = folder_kind(key.rpartition("/")[2], title, years, by_year)
+            album = None if path in parents and not folder.media else self._album(folder, metadata)
+            album = replace(album, folder=path) if album else None
+            kind = self._kind(folder, album, by_year) if album else kinds_without[path]
             if kind.kind == "day":  # what looks like an album's file is the day's
                 album = None
-            if kind.kind == "other" and "/" in key and not folder.media and self._holds_only_sidecars(folder):
+            if kind.kind == "other" and path not in parents and not folder.media and self._holds_only_sidecars(folder):
                 album, kind = Album(folder.path, folder.path.rpartition("/")[2]), FolderKind("album")
-            kinds[key] = kind
+            kinds[path] = kind
             if album:
                 albums.append(album)
             orphans.extend(self._orphans(folder))
@@ -277,7 +294,7 @@ class Listing:
         if len(files) != self.count:
             raise AssertionError(f"{self.count:,} files were listed, but {len(files):,} have a state")
         files.sort(key=lambda file: (file.path, file.part))
-        return Plan(tuple(items), tuple(files), tuple(albums), tuple(orphans), kinds)
+        return Plan(tuple(items), tuple(files), tuple(albums), tuple(orphans), kinds, dict(self.aliases))
 
     def _album_files(self) -> frozenset[Entry]:
         """The JSON files that are those of albums, by what they hold and by what other folders hold."""
@@ -302,9 +319,10 @@ class Listing:
             if document and document.gist.kind == "item" and name not in folder.pairing.redundant:
                 yield Orphan(folder.json[name][0], document.gist.title, document.gist.taken)
 
-    def _holds_sidecars(self, folder: Folder) -> bool:
-        documents = [self.documents.get(entries[0]) for entries in folder.json.values()]
-        return any(document is None or document.gist.kind == "item" for document in documents)
+    def _kind(self, folder: Folder, album: Album | None, by_year: bool = False) -> FolderKind:
+        years = [year for entries in folder.json.values() if (year := self._year_of(entries[0])) is not None]
+        title = album.document.title or "" if album else None
+        return folder_kind(folder.path.rpartition("/")[2], title, years, by_year)
 
     def _holds_only_sidecars(self, folder: Folder) -> bool:
         """An album of which nothing is left but the sidecars of photos that lie in other folders (PhotoMigrator, help/04)."""
@@ -312,15 +330,12 @@ class Listing:
         return bool(documents) and all(document and document.gist.kind == "item" for document in documents)
 
     def _album(self, folder: Folder, metadata: frozenset[Entry]) -> Album | None:
-        if not folder.media and not self._holds_sidecars(folder):  # the container of all folders
+        found = [entries[0] for entries in folder.json.values() if entries[0] in metadata]
+        if not found:
             return None
-        for name in sorted(
-            folder.json, key=lambda name: (len(name), name)
-        ):  # "metadata.json" before "metadata(1).json"
-            entry = folder.json[name][0]
-            if entry in metadata:
-                return self.documents[entry].album
-        return None
+        # What is an album's file beyond doubt first, "metadata.json" before "metadata(1).json".
+        first = min(found, key=lambda each: (self.documents[each].gist.kind != "album", len(each.name), each.name))
+        return self.documents[first].album
 
     def _json_files(
         self,
@@ -337,9 +352,12 @@ class Listing:
                 elif entry in copies:
                     yield _copy(entry, entries[0])
                     continue
-                elif entry is not entries[0] or any(other in used for other in entries):
+                elif any(other in used for other in entries):
                     state = "unmatched_sidecar"
                     reason = f"another file of this path, in part {_other(entry, entries, used).part}, is used"
+                elif entry is not entries[0]:
+                    state, _ = self._json_state(folder, name, entries[0], album, metadata)
+                    reason = f"not read, as part {entries[0].part} has another file of this path"
                 else:
                     state, reason = self._json_state(folder, name, entry, album, metadata)
                 yield ListedFile(entry.path, entry.part, entry.size, state, reason)
@@ -373,9 +391,37 @@ def _other(entry: Entry, entries: Sequence[Entry], used: set[Entry]) -> Entry:
     return next((other for other in entries if other in used), entries[0])
 
 
-def folder_key(path: str) -> str:
-    """The path of a folder in the form in which parts are merged; French exports write the container with a no-break space."""
-    return normal(path)
+def year_of(taken: int | None) -> int | None:
+    """The year (UTC) of seconds since 1970; None where they are 0, by which Google says that there is no date."""
+    try:
+        return (datetime(1970, 1, 1) + timedelta(seconds=taken)).year if taken else None
+    except OverflowError:
+        return None
+
+
+def _spellings(paths: Iterable[str]) -> list[list[str]]:
+    """Paths, or names, that differ in their Unicode form or in no-break spaces alone, as groups."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        if not path.isascii():
+            groups[normal(path)].append(path)
+    # A French container has a no-break space in one part and, unpacked otherwise, a plain blank in another.
+    plain = {path for path in paths if path.isascii() and path in groups}
+    for path in plain:
+        groups[path].append(path)
+    return [sorted(group) for group in groups.values() if len(group) > 1]
+
+
+def _in_different_parts(parts: Iterable[set[str]]) -> bool:
+    """No part has two of them: then they are one. Two spellings in one part are two files."""
+    each = list(parts)
+    return sum(map(len, each)) == len(set().union(*each))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _sample(folder: Folder) -> list[str]:

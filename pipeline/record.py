@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,7 +79,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("frame_rate", REAL, "Mean frame rate of a video", "frames per second"),
     Column("video_codec", TEXT, "Four-character code or usual name of the video codec", facet=True),
     Column("video_created_at", UTC_TIME, "Creation time that a video states"),
-    Column("video_created_local", WALL_CLOCK, "The same as a wall clock, of makers that write that too"),
+    Column(
+        "video_created_local", WALL_CLOCK, "Wall clock time that a video states beside it, which may be of another day"
+    ),
     Column("video_utc_offset_min", INT, "UTC offset of that wall clock", "minutes"),
     Column("video_latitude", REAL, "Latitude that a video states", "degrees"),
     Column("video_longitude", REAL, "Longitude that a video states", "degrees"),
@@ -141,17 +143,17 @@ COLUMNS: tuple[Column, ...] = (
     Column("name_precision", TEXT, "How exact the name's date is: second, minute or day"),
     # resolved
     Column("taken_at", UTC_TIME, "When it was taken, as an instant", indexed=True),
-    Column("taken_local", WALL_CLOCK, "When it was taken, by the clock on the wall there"),
-    Column("utc_offset_min", INT, "UTC offset of the wall clock", "minutes"),
+    Column("taken_local", WALL_CLOCK, "When it was taken, by the clock of whoever took it"),
+    Column("utc_offset_min", INT, "UTC offset of the wall clock; null where nothing tells it", "minutes"),
     Column("time_zone", TEXT, "IANA time zone of the place", facet=True),
     Column("taken_at_rule", TEXT, "Where taken_at and taken_local come from; docs/dates.md explains each", facet=True),
     Column("taken_precision", TEXT, "How exact that is: second, minute, day or year", facet=True),
     Column("taken_year", pa.int32(), "Year of taken_local, else of taken_at, else 0", facet=True),
-    Column("latitude", REAL, "Where it was taken", "degrees"),
-    Column("longitude", REAL, "Where it was taken", "degrees"),
-    Column("altitude_m", REAL, "Where it was taken", "metres"),
+    Column("latitude", REAL, "Latitude of where it was taken, by the surest source", "degrees"),
+    Column("longitude", REAL, "Longitude of where it was taken, by the same", "degrees"),
+    Column("altitude_m", REAL, "Altitude of where it was taken, by the same", "metres"),
     Column("location_rule", TEXT, "Where the position comes from", facet=True),
-    Column("country_code", TEXT, "ISO 3166-1 code of the country of the position", facet=True),
+    Column("country_code", TEXT, "ISO 3166-1 code of the country of the position; XK for Kosovo", facet=True),
     Column("place", TEXT, "Town of the position, by GeoNames", facet=True),
     # relations
     Column("album", TEXT, "Title of the album in whose folder the file lies", facet=True),
@@ -415,7 +417,9 @@ class Settled:
     duplicate_of: Mapping[str, str]
     live_partner: Mapping[str, str | None]  # where it differs from what names alone gave
     albums: Mapping[str, Sequence[str]]
-    places: Mapping[tuple[float, float], tuple[str | None, str | None]]  # country code, name
+    places: Mapping[tuple[float, float], tuple[str | None, str | None]] = field(
+        default_factory=dict
+    )  # country code, name
 
 
 def with_settled(rows: pa.Table, settled: Settled) -> pa.Table:

@@ -23,7 +23,7 @@ CONFLICT = timedelta(days=1)
 #: A wall clock is at most so far ahead of UTC, and behind it; no zone on Earth is further.
 EAST, WEST = timedelta(hours=14), timedelta(hours=12)
 #: Beyond this a wall clock and an instant do not speak of the same moment.
-A_DAY = timedelta(hours=26)
+ONE_MOMENT = timedelta(hours=26)
 #: How far two clocks that were meant to agree may be apart.
 TOLERANCE = timedelta(minutes=5)
 #: A camera's clock may be an hour off that of the place, as nobody set it to summer time; not more.
@@ -61,6 +61,8 @@ IN_USE = frozenset(
 PRECISIONS = ("second", "minute", "day", "year")
 #: Photography began in 1826; what is of a later year than this has a wrong date.
 FIRST_YEAR, LAST_YEAR = 1826, 2100
+#: The folder where undated items land, as 0 seconds are of that year.
+UNDATED = "1970"
 #: Names by these programs say when a file was sent or saved, which is often long after it was taken.
 MESSENGERS = frozenset({"whatsapp", "signal", "telegram", "viber", "kakaotalk", "unix_ms"})
 
@@ -261,8 +263,8 @@ def _sidecar_and_exif(known: Known) -> Iterator[DateCandidate]:
 
 
 def _is_clock_as_utc(local: datetime | None, at: datetime) -> bool:
-    """The instant is this very wall clock, taken for UTC (photoprism #2133)."""
-    return local is not None and local.replace(microsecond=0, tzinfo=UTC) == at.replace(microsecond=0)
+    """The instant is this wall clock, taken for UTC (asked about in photoprism #2133)."""
+    return local is not None and abs(local.replace(tzinfo=UTC) - at) <= TOLERANCE
 
 
 def _exif(known: Known) -> Iterator[DateCandidate]:
@@ -292,7 +294,7 @@ def _video(known: Known) -> Iterator[DateCandidate]:
         )
         return
     clock = known.clip_clock
-    if clip.created_local is not None and (at is None or abs(clip.created_local.replace(tzinfo=UTC) - at) > A_DAY):
+    if clip.created_local is not None and (at is None or abs(clip.created_local.replace(tzinfo=UTC) - at) > ONE_MOMENT):
         clock = clip.created_local
     if clock is not None:
         offset = _zone_offset(known.zone, clock) if known.zone else None
@@ -315,10 +317,10 @@ def _modified(known: Known) -> Iterator[DateCandidate]:
     stamp = known.stamp
     named = stamp.local.date() if stamp is not None and stamp.local is not None and stamp.precision == "day" else None
     if named is None and stamp is None and known.folder_date is not None and len(known.folder_date) > 4:
-        named = _date(known.folder_date)
+        named = _date(known.folder_date) if not known.folder_date.startswith(UNDATED) else None
     if named is not None and named == day:
         yield DateCandidate("modified", at, local, offset, compared=False)
-    elif stamp is None and known.folder_date == f"{day.year:04d}":
+    elif stamp is None and known.folder_date == f"{day.year:04d}" and known.folder_date != UNDATED:
         yield DateCandidate("modified", at, local, offset, "year", compared=False)
     else:
         note = "nothing else speaks for it: mostly that of the export"
@@ -351,7 +353,7 @@ def _folder(known: Known) -> Iterator[DateCandidate]:
         day = _date(known.folder_date)
         if day is not None:
             yield DateCandidate("day_folder", None, datetime.combine(day, time()), precision="day")
-    elif known.folder_date == "1970":  # where undated items land, as 0 seconds are of that year
+    elif known.folder_date == UNDATED:
         yield DateCandidate(
             "year_folder",
             None,
@@ -379,7 +381,7 @@ def _problems(chosen: DateCandidate | None, candidates: list[DateCandidate]) -> 
             continue
         if not FIRST_YEAR <= other.moment.year <= LAST_YEAR:
             yield Problem("date", "implausible", f"{other.rule} says {_said(other)}: not used")
-        elif chosen is not None:
+        elif chosen is not None and chosen.compared:
             (first, last), (earliest, latest) = chosen.span(), other.span()
             if earliest - last > CONFLICT or first - latest > CONFLICT:
                 yield Problem(
@@ -402,7 +404,7 @@ def _wall_clock(known: Known, chosen: DateCandidate) -> tuple[datetime | None, i
     if at is None or chosen.offset is not None:
         return chosen.local, chosen.offset
     exif, clip, stamp = known.exif, known.clip, known.stamp
-    tells = stamp is not None and stamp.precision == "second" and stamp.pattern not in MESSENGERS
+    tells = stamp is not None and stamp.precision in ("second", "minute") and stamp.pattern not in MESSENGERS
     named = stamp.local if stamp is not None and tells else None
     there = _in_zone(at, known.zone) if known.zone else None
     zone_offset = there[1] if there else None
@@ -418,14 +420,15 @@ def _wall_clock(known: Known, chosen: DateCandidate) -> tuple[datetime | None, i
         for clock in (exif.taken_local, clip.created_local, known.clip_clock, named):
             if clock is None:
                 continue
-            if _is_clock_as_utc(clock, at) and zone_offset != 0:
+            end = timedelta(seconds=clip.duration_s or 0) if clock is named else timedelta(0)
+            if (_is_clock_as_utc(clock, at) or _is_clock_as_utc(clock, _later(at, -end))) and zone_offset != 0:
                 return clock, None  # a clock taken for UTC, or one that showed UTC: who knows
             # Not held against the zone of the place: that is where the photo is, the clock may be that of home.
             if clock is not named and (offset := _offset_between(clock, at, None)) is not None:
                 return clock, offset
     if there is not None:
         return there
-    if stated is not None and abs(_utc(*stated) - at) <= A_DAY:  # the date was corrected, the place is the same
+    if stated is not None and abs(_utc(*stated) - at) <= ONE_MOMENT:  # the date was corrected, the place is the same
         return _later(at.replace(tzinfo=None), _minutes(stated[1])), stated[1]
     if named is not None:  # a video's time may be that of its end
         for moment in (at, _later(at, -timedelta(seconds=clip.duration_s or 0))):

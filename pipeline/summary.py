@@ -161,14 +161,10 @@ def print_explanation(found: Mapping[str, Any]) -> None:
         return
     sidecar, date, place = found["sidecar"], found["date"], found["place"]
     answer = f"{sidecar['path']}, by the rule {sidecar['rule']}: {sidecar['meaning']}" if sidecar["path"] else "none"
+    if not sidecar["path"] and not sidecar["candidates"]:
+        answer += ", as no JSON file in the folder is named like it"
     _candidates(console, "sidecar", answer, ((each["sidecar"], each["rule"], each) for each in sidecar["candidates"]))
-    moments = [
-        str(date["taken_local"]) if date["taken_local"] else "",
-        f"{date['taken_at']}" if date["taken_at"] else "",
-    ]
-    answer = f"{' = '.join(filter(None, moments))}, by the rule {date['rule']}" if date["rule"] else "none"
-    if date["time_zone"]:
-        answer += f", in {date['time_zone']}"
+    answer = _moment(date) + (f", by the rule {date['rule']}" if date["rule"] else "")
     _candidates(
         console, "date", answer, ((str(each["at"] or each["local"]), each["rule"], each) for each in date["candidates"])
     )
@@ -177,11 +173,27 @@ def print_explanation(found: Mapping[str, Any]) -> None:
         f"{_position(place)} {f'({where}), ' if where else ''}by the rule {place['rule']}" if place["rule"] else "none"
     )
     _candidates(console, "place", answer, ((_position(each), each["rule"], each) for each in place["candidates"]))
-    for name, value in (*found["relations"].items(), ("albums", ", ".join(found["albums"]))):
+    albums = ", ".join(title or "(without a title)" for title in found["albums"])
+    for name, value in (*found["relations"].items(), ("albums", albums)):
         if value:
             console.print(f"{name}: {shown(value)}", soft_wrap=True)
     for problem in found["problems"]:
         console.print(f"problem: {problem['stage']}, {problem['kind']}: {shown(problem['message'])}", soft_wrap=True)
+
+
+def _moment(date: Mapping[str, Any]) -> str:
+    """Wall clock and instant, and how far they are apart."""
+    said = []
+    if date["taken_local"]:
+        said.append(f"{date['taken_local']} by the clock")
+    if date["taken_at"]:
+        said.append(f"{str(date['taken_at']).removesuffix('+00:00')} UTC")
+    if date["utc_offset_min"] is not None:
+        sign, minutes = "-" if date["utc_offset_min"] < 0 else "+", abs(date["utc_offset_min"])
+        said.append(f"UTC{sign}{minutes // 60}:{minutes % 60:02d}")
+    if date["time_zone"]:
+        said.append(f"the place is in {date['time_zone']}")
+    return ", ".join(said) if date["rule"] else "none"
 
 
 def _position(place: Mapping[str, Any]) -> str:
@@ -199,30 +211,36 @@ def _candidates(
         console.print(f"  {mark} {rule}: {shown(said)}{why_not}", soft_wrap=True)
 
 
-#: Folders of the table of completeness; those that lack the most come first.
-FOLDERS_SHOWN = 12
+#: Characters of a title in a table.
+TITLE_SHOWN = 60
+#: Folders of the table of completeness, at most; those that lack the most first.
+FOLDERS_SHOWN = 40
 
 
 def _print_audit(console: Console, audit: Mapping[str, Any]) -> None:
-    """Is the export complete? Folders by year, and those that lack something."""
+    """Is the export complete? The folders that lack something, by year."""
     folders = audit["folders"]
 
     def lacks(each: Mapping[str, Any]) -> int:
         return int(each["media_without_sidecar"] + each["sidecars_without_media"])
 
-    chosen = sorted(folders, key=lambda each: (-lacks(each), -(each["year"] or 0), each["folder"]))[:FOLDERS_SHOWN]
-    table = _table("completeness", "files", "size", "no sidecar", "no file", "elsewhere")
+    lacking = sorted(filter(lacks, folders), key=lambda each: (-lacks(each), each["folder"]))
+    chosen = lacking[:FOLDERS_SHOWN]
+    table = _table(
+        "folders that lack something", "files", "size", "without sidecar", "sidecar alone", "in other folders"
+    )
     for each in sorted(chosen, key=lambda each: (each["kind"] != "year", each["year"] or 0, each["folder"])):
         title = each["title"] or each["folder"].rpartition("/")[2]
         numbers = (each["media_without_sidecar"], each["sidecars_without_media"], each["members_elsewhere"])
         table.add_row(
-            f"  {shown(title)} ({each['kind']})",
+            f"  {shown(title[:TITLE_SHOWN])} ({each['kind']})",
             f"{each['media']:,}",
             amount(each["bytes"]),
             *(f"{number:,}" if number else "" for number in numbers),
         )
-    if len(folders) > len(chosen):
-        table.add_row(f"  … and {len(folders) - len(chosen):,} more folders", *[""] * 5)
+    if len(lacking) > len(chosen):
+        table.add_row(f"  … and {len(lacking) - len(chosen):,} more that lack something", *[""] * 5)
+    table.add_row(f"  {len(folders) - len(lacking):,} folders lack nothing", *[""] * 5)
     console.print(table)
     for missing in audit["missing_parts"]:
         console.print(f"missing part: {shown(missing)}", soft_wrap=True)

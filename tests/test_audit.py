@@ -32,7 +32,7 @@ def audited(files: dict[str, Any], missing: tuple[str, ...] = ()) -> Audit:
 @pytest.mark.parametrize(
     ("files", "missing", "complete", "words"),
     [
-        ({f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": ITEM}, (), True, "Complete: each of 1 "),
+        ({f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": ITEM}, (), True, "Complete: all photos and videos (1) have"),
         ({}, (), False, "no photos or videos"),
         ({f"{YEAR}/a.jpg": 1}, (), False, "There are no sidecars"),
         ({f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": ITEM}, ("takeout-x-002",), False, "1 part missing (takeout-x-002)"),
@@ -42,13 +42,13 @@ def audited(files: dict[str, Any], missing: tuple[str, ...] = ()) -> Audit:
             False,
             "1 sidecar without a photo",
         ),
-        ({f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": b"{"}, (), True, "Complete: each of 1 "),
+        ({f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": b"{"}, (), True, "Complete: all photos and videos (1) have"),
         ({f"{YEAR}/a.jpg": 1, f"{YEAR}/a.jpg.json": ITEM, f"{YEAR}/c.json": b"{"}, (), False, "1 file not readable"),
         (
             {f"{YEAR}/{n}.jpg": 1 for n in range(200)} | {f"{YEAR}/{n}.jpg.json": ITEM for n in range(199)},
             (),
             True,
-            "Complete but for 1 file without a sidecar, as is usual.",
+            "Complete but for 1 file without a sidecar.",
         ),
         (
             {f"{YEAR}/{n}.jpg": 1 for n in range(200)} | {f"{YEAR}/{n}.jpg.json": ITEM for n in range(100)},

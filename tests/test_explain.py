@@ -39,6 +39,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             f"{YEAR}/IMG_1-edited(1).jpg": picture("2019:07:30 14:00:00", 2),
             f"{YEAR}/IMG_2(7).jpg": picture("2019:07:30 14:00:00", 3),
             f"{YEAR}/IMG_2.jpg.json": item("IMG_2.jpg"),
+            f"{YEAR}/IMG_1(4).jpg": picture("2019:07:30 14:00:00", 4),
             f"{YEAR}/notes.txt": b"x",
         },
     )
@@ -73,6 +74,8 @@ def test_what_was_not_taken_says_why(places: dict[str, Path], inside: str) -> No
     lost = explain("IMG_2(7).jpg", places[inside])
     assert lost["sidecar"]["path"] is None
     assert [each["sidecar"] for each in lost["sidecar"]["candidates"]] == ["IMG_2.jpg.json"]
+    other = explain("IMG_1(4).jpg", places[inside])["sidecar"]["candidates"]
+    assert other[0]["why_not"].startswith("it belongs to IMG_1") and "that of the file (4)" in other[0]["why_not"]
 
 
 @pytest.mark.parametrize("inside", ["library", "results"])
@@ -110,6 +113,7 @@ def test_the_command(places: dict[str, Path], run: Run) -> None:
     assert done.returncode == 0, done.stderr
     assert "IMG_1.jpg.supplemental-metadata(1).json, by the rule edited" in done.stdout
     assert "> sidecar: 2019-07-30 12:00:00" in done.stdout
+    assert "date: 2019-07-30 14:00:00 by the clock, 2019-07-30 12:00:00 UTC, UTC+2:00" in done.stdout
     as_json = json.loads(run("explain", "IMG_1.jpg", "--in", places["library"], "--json").stdout)
     assert as_json["date"]["taken_at"] == "2019-07-30T12:00:00+00:00"
     absent = run("explain", "nothing.jpg", "--in", places["results"])

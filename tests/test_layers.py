@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "resolve": {"media", "problems", "takeout"},
     "record": {"item", "media", "problems", "resolve", "takeout"},
     "planning": {"item", "problems", "takeout"},
-    "audit": {"planning", "takeout"},
+    "audit": {"item", "planning"},
     "places": set(),
     "elsewhere": {"item", "planning", "problems", "takeout"},
     "explain": {"elsewhere", "problems", "record", "resolve", "takeout"},

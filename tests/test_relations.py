@@ -55,7 +55,7 @@ def test_live_photos_by_identifier_else_by_name_and_duration(tmp_path: Path) -> 
     files = {
         "IMG_1.JPG": still("A"),
         "IMG_1.MP4": clip(),  # named like its video, which is another
-        "clip.MOV": clip("A", 40_000),
+        "clip.MOV": clip("A", 90_000),
         "IMG_2.JPG": still("B"),
         "IMG_2.MP4": clip("C"),
         "IMG_3.JPG": still(),
@@ -224,7 +224,9 @@ def test_a_sidecar_alone_in_another_folder_is_that_of_a_file_of_its_name_and_tim
         ({"a(1).jpg": 1, "a.jpg(1).json": sidecar("a.jpg")}, sidecar("a.jpg"), 1),
         ({"Trip.jpg": 1, "Trip.json": sidecar("Trip")}, sidecar("Trip"), 1),
         ({"T _ J.jpg": 1, "T _ J.jpg.json": sidecar("T &amp; J.jpg")}, sidecar("T &amp; J.jpg"), 1),
-        ({"a.jpg": 1, "a.jpg.json": sidecar("a.jpg", 0)}, sidecar("a.jpg", 0), 1),
+        ({"a.jpg": 1, "a.jpg.json": sidecar("a.jpg", 0)}, sidecar("a.jpg", 0), 0),  # no time is no proof
+        ({"IMG_1.jpg": 1, "IMG_1.JPG.json": sidecar("IMG_1.JPG")}, sidecar("IMG_1.JPG"), 1),
+        ({"Zo\u00eb.jpg": 1, "Zo\u00eb.jpg.json": sidecar("Zoe\u0308.jpg")}, sidecar("Zo\u00eb.jpg"), 1),
     ],
 )
 @pytest.mark.parametrize("where", [YEAR, f"{ROOT}/Best"])
@@ -332,6 +334,88 @@ def test_a_year_in_the_name_of_a_folder_counts_if_its_items_were_taken_then(tmp_
         "Best of 2000": 0,
     }
     assert all(row["problems"] == [] for row in rows.values())
+
+
+def test_names_that_are_no_text_do_not_stop_a_run(tmp_path: Path) -> None:
+    folders = (f"{ROOT}/caf\udce9", f"{ROOT}/caf\\xe9")  # shown alike
+    files = {
+        f"{folder}/{name}": content
+        for number, folder in enumerate(folders)
+        for name, content in (
+            ("a.jpg", still(None, number)),
+            ("a.jpg.json", sidecar("a.jpg")),
+            ("metadata.json", album("Caf\u00e9")),
+        )
+    }
+    rows, results, _ = scanned(tmp_path, files)
+    assert query(results, "SELECT folder FROM folders") == [(f"{ROOT}/caf\\xe9",)] * 2
+    assert len(query(results, "SELECT * FROM media_albums")) == 2
+    assert len(rows) == 1  # one key, as paths are shown
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_spellings_in_several_parts_are_one_result_in_any_order_of_the_parts(tmp_path: Path, order: int) -> None:
+    parts = [
+        {f"{YEAR}/Zo\u00eb.jpg": still("A"), f"{YEAR}/Zoe\u0308.jpg": still("B")},
+        {f"{YEAR}/Zoe\u0308.jpg": still("B")},
+    ][::order]
+    rows, _, report = scanned(tmp_path, *parts)
+    assert len(rows) == 2 and report["counts"]["files"] == {"ignored": 1, "media": 2}
+
+
+def test_what_is_derived_and_copies_share_a_borrowed_sidecar(tmp_path: Path) -> None:
+    shot = jpeg(tiff({0x010F: (2, "Canon")}, {0x9003: (2, "2019:07:30 14:00:00")}))
+    files = {
+        f"{YEAR}/IMG_1.JPG.json": sidecar("IMG_1.JPG"),
+        f"{ROOT}/Sea/metadata.json": album("Sea"),
+        f"{ROOT}/Sea/IMG_1.JPG": shot,
+        f"{ROOT}/Sea/IMG_1.MP4": clip(),
+        f"{ROOT}/Sea/IMG_1-edited.JPG": still(None, 3),
+        f"{ROOT}/Trip/metadata.json": album("Trip"),
+        f"{ROOT}/Trip/IMG_1.JPG": shot,
+    }
+    rows, _, report = scanned(tmp_path, files)
+    rules = {path.removeprefix(f"{ROOT}/"): row["sidecar_rule"] for path, row in rows.items() if row["sidecar_path"]}
+    assert rules == {
+        "Sea/IMG_1.JPG": "other_folder",
+        "Sea/IMG_1.MP4": "live",
+        "Sea/IMG_1-edited.JPG": "edited",
+        "Trip/IMG_1.JPG": "copy",
+    }
+    assert report["audit"]["complete"]
+
+
+def test_nothing_is_borrowed_from_the_bin_where_there_is_another(tmp_path: Path) -> None:
+    one = still()
+    files = {
+        f"{ROOT}/Bin/a.jpg": one,
+        f"{ROOT}/Bin/a.jpg.json": sidecar("a.jpg", trashed=True),
+        f"{YEAR}/a.jpg": one,
+        f"{YEAR}/a.jpg.json": sidecar("a.jpg"),
+        f"{ROOT}/Trip/metadata.json": album("Trip"),
+        f"{ROOT}/Trip/a.jpg": one,
+    }
+    rows, _, _ = scanned(tmp_path, files)
+    assert rows[f"{ROOT}/Trip/a.jpg"]["sidecar_path"] == f"{YEAR}/a.jpg.json"
+
+
+def test_an_album_of_which_only_its_file_is_here_makes_the_export_incomplete(tmp_path: Path) -> None:
+    files = {
+        f"{YEAR}/a.jpg": still(),
+        f"{YEAR}/a.jpg.json": sidecar("a.jpg"),
+        f"{ROOT}/Trip/metadata.json": album("Trip"),
+        f"{ROOT}/metadata.json": album("of the container"),
+    }
+    _, results, report = scanned(tmp_path, files)
+    assert query(results, "SELECT title FROM albums") == [("Trip",)]
+    assert "1 album without any photo or video" in report["audit"]["verdict"]
+
+
+def test_of_a_photo_in_two_parts_the_photo_is_explained(tmp_path: Path) -> None:
+    files = {f"{YEAR}/a.jpg": still(), f"{YEAR}/a.jpg.json": sidecar("a.jpg")}
+    _, results, _ = scanned(tmp_path, files, files)
+    assert explain("a.jpg", results)["sidecar"]["path"] == f"{YEAR}/a.jpg.json"
+    assert explain("a.jpg.json", results)["state"] == "sidecar"
 
 
 def test_people_are_numbered_by_name(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.audit import FolderAudit
 from pipeline.item import stored_bytes, stored_text
-from pipeline.planning import Album, ListedFile, Orphan, folder_key
+from pipeline.planning import Album, ListedFile, Orphan
 from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, Settled
 from pipeline.takeout.sidecar import Comment
@@ -27,11 +27,11 @@ BATCH = 10_000
 
 _TABLES = """
 CREATE TABLE folders (
-    folder TEXT PRIMARY KEY, kind TEXT NOT NULL, year INTEGER, title TEXT, media INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    folder TEXT NOT NULL, kind TEXT NOT NULL, year INTEGER, title TEXT, media INTEGER NOT NULL, bytes INTEGER NOT NULL,
     media_without_sidecar INTEGER NOT NULL, sidecars_without_media INTEGER NOT NULL, members_elsewhere INTEGER NOT NULL
 );
 CREATE TABLE albums (
-    album_id INTEGER PRIMARY KEY, folder TEXT NOT NULL UNIQUE, title TEXT, description TEXT, access TEXT,
+    album_id INTEGER PRIMARY KEY, folder TEXT NOT NULL, title TEXT, description TEXT, access TEXT,
     created_at TEXT, location TEXT, latitude REAL, longitude REAL, narrative TEXT, places TEXT, metadata_path TEXT,
     metadata_json TEXT
 );
@@ -120,10 +120,15 @@ WITH there AS (
     FROM media_albums a JOIN media m USING (file_id) WHERE m.duplicate_of IS NULL AND a.via = 'folder'
 )
 INSERT OR IGNORE INTO media_albums
-    SELECT m.file_id, there.album_id, 'sidecar' FROM there JOIN media m
-    ON m.title = there.title AND m.sidecar_taken_at = there.taken_at
-        AND m.kind = there.kind AND (m.edited_of IS NULL) = there.original
-    WHERE m.album IS NULL
+    SELECT file_id, album_id, 'sidecar' FROM (
+        SELECT there.album_id, (
+            SELECT coalesce(m.duplicate_of, m.file_id) FROM media m
+            WHERE m.title = there.title AND m.sidecar_taken_at = there.taken_at
+                AND m.kind = there.kind AND (m.edited_of IS NULL) = there.original AND m.album IS NULL
+            ORDER BY m.path LIMIT 1
+        ) AS file_id
+        FROM there
+    ) WHERE file_id IS NOT NULL
 """
 # What lies in an album as a sidecar alone.
 _MEMBERS_ELSEWHERE = """
@@ -135,9 +140,9 @@ INSERT INTO people (name) SELECT DISTINCT name FROM temp.portraits ORDER BY name
 INSERT OR IGNORE INTO media_people
     SELECT file_id, person_id FROM temp.portraits JOIN people USING (name) ORDER BY file_id, person_id;
 """
-#: A live photo's video lasts about three seconds (Apple: 1.5 s before and after the picture); what has its still's name and
-#: lasts longer is a video of its own that a camera numbered alike.
-LONGEST_LIVE_S = 10
+#: A live photo's video lasts some seconds (Apple: 1.5 before the picture and after); what has its still's name and lasts longer
+#: than this is a video of its own that a camera numbered alike.
+LONGEST_LIVE_S = 30
 # Stills and videos that share Apple's identifier, one of each in a folder.
 _LIVE_BY_IDENTIFIER = """
 WITH halves AS (
@@ -200,10 +205,10 @@ class Index:
         self._insert = f"INSERT INTO media VALUES ({marks})"
         self._db.execute("BEGIN")
 
-    def add_albums(self, albums: Iterable[Album]) -> None:
-        """Enter the albums; must precede the media in them."""
+    def add_albums(self, albums: Iterable[Album], aliases: Mapping[str, str]) -> None:
+        """Enter the albums; must precede the media in them. `aliases` are other spellings of the paths of folders."""
         for number, album in enumerate(albums, start=1):
-            self._albums[stored_text(folder_key(album.folder))] = number
+            self._albums[stored_text(album.folder)] = number
             document = album.document
             self._db.execute(
                 f"INSERT INTO albums VALUES ({', '.join('?' * 13)})",
@@ -224,6 +229,9 @@ class Index:
                 ),
             )
             self._add_comments(None, number, document.comments)
+        for alias, folder in aliases.items():
+            if (known := self._albums.get(stored_text(folder))) is not None:
+                self._albums[stored_text(alias)] = known
 
     def _add_comments(self, file_id: str | None, album_id: int | None, comments: Iterable[Comment]) -> None:
         self._db.executemany(
@@ -237,10 +245,10 @@ class Index:
             f"INSERT INTO folders VALUES ({', '.join('?' * 9)})",
             (
                 (
-                    stored_text(each.folder),
+                    each.folder,
                     each.kind,
                     each.year,
-                    stored_text(each.title) if each.title is not None else None,
+                    each.title,
                     each.media,
                     each.bytes,
                     each.media_without_sidecar,
@@ -255,7 +263,7 @@ class Index:
         """Note what is in an album by its sidecar alone (file_id by sidecar); must follow the albums."""
         self._db.executemany(
             "INSERT INTO temp.elsewhere VALUES (?, ?)",
-            ((self._albums[stored_text(folder_key(orphan.folder))], file_id) for orphan, file_id in members.items()),
+            ((self._albums[stored_text(orphan.folder)], file_id) for orphan, file_id in members.items()),
         )
 
     def add_media(self, rows: pa.Table) -> None:
@@ -272,7 +280,7 @@ class Index:
                 for name in dict.fromkeys(names)
             ],
         )
-        folders = [folder_key(folder) for folder in rows.column("folder").to_pylist()]
+        folders = rows.column("folder").to_pylist()
         self._db.executemany(
             "INSERT INTO media_albums VALUES (?, ?, 'folder')",
             [
@@ -338,7 +346,7 @@ class Index:
         )
 
     def settle(self) -> Settled:
-        """Settle what needs all rows: reasons of files, duplicates, live photos, albums, places."""
+        """Settle what needs all rows: reasons of files, duplicates, live photos, albums. Places are settled apart."""
         self._explain_files()
         self._db.execute("CREATE INDEX media_content_id ON media (content_id)")
         self._db.execute(_DUPLICATES)
@@ -363,7 +371,6 @@ class Index:
             ),
             live_partner=partners,
             albums=albums,
-            places=self._settle_places(),
         )
 
     def _settle_live(self) -> dict[str, str | None]:
@@ -383,7 +390,7 @@ class Index:
         )
         return partners
 
-    def _settle_places(self) -> dict[tuple[float, float], tuple[str | None, str | None]]:
+    def settle_places(self) -> dict[tuple[float, float], tuple[str | None, str | None]]:
         """Country and town of every position, all in one batch."""
         positions = self._db.execute(
             "SELECT DISTINCT latitude, longitude, time_zone FROM media WHERE latitude IS NOT NULL"
@@ -464,6 +471,8 @@ class Index:
         self._db.executescript(
             """
             CREATE INDEX files_path ON files (path);
+            CREATE INDEX folders_folder ON folders (folder);
+            CREATE INDEX albums_folder ON albums (folder);
             CREATE INDEX media_albums_album ON media_albums (album_id);
             CREATE INDEX media_people_person ON media_people (person_id);
             CREATE INDEX problems_file ON problems (file_id);

@@ -20,6 +20,8 @@ from pipeline.takeout.names import split_extension
 from pipeline.takeout.sidecar import SidecarGist
 
 _TIMES = frozenset(c.name for c in COLUMNS if pa.types.is_timestamp(c.type))
+#: Of one path in several parts, the photo counts and not its copy: in a dict, the last one does.
+_PHOTOS_LAST = "ORDER BY state = 'media', state = 'sidecar'"
 #: What the final state of a JSON file says of its content.
 _KINDS = {"sidecar": "item", "unmatched_sidecar": "item", "album_metadata": "album", "unreadable": "unreadable"}
 
@@ -32,11 +34,11 @@ def look_up(index: Path, wanted: str) -> Case | OtherFile:
     with _opened(index) as db:
         if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
             raise UsageError(f"{index} was written by another version: scan again")
-        files = dict(db.execute("SELECT path, state FROM files"))
+        files = dict(db.execute(f"SELECT path, state FROM files {_PHOTOS_LAST}"))
         path = best_match(files, wanted)
         if files[path] == "media":
             return _case(db, path)
-        (reason,) = db.execute("SELECT reason FROM files WHERE path = ?", (path,)).fetchone()
+        (reason,) = db.execute("SELECT reason FROM files WHERE path = ? AND state = ?", (path, files[path])).fetchone()
         used_by = db.execute("SELECT path FROM media WHERE sidecar_path = ? ORDER BY path", (path,))
         return OtherFile(path, files[path], reason, tuple(user for (user,) in used_by))
 
@@ -68,7 +70,7 @@ def _case(db: sqlite3.Connection, path: str) -> Case:
     states = {
         path[len(below) :]: state
         for path, state in db.execute(
-            "SELECT path, state FROM files WHERE path >= ? AND path < ?", (below, below + "\U0010ffff")
+            f"SELECT path, state FROM files WHERE path >= ? AND path < ? {_PHOTOS_LAST}", (below, below + "\U0010ffff")
         )
         if "/" not in path[len(below) :]
     }

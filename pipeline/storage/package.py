@@ -127,6 +127,18 @@ _TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
 }
 
 
+#: Views of the index.
+_VIEWS = {
+    "duplicates": "Files of equal size and CRC-32, the one that counts as the original first",
+    "album_members": "What is in every album; of copies, the original stands for all",
+    "photo_albums": "The albums of every photo and video, by its folder, a copy, or a sidecar",
+    "completeness": "Folders with what they lack, by year and album",
+    "timeline": "Photos and videos by day",
+    "unmatched_media": "Photos and videos without a sidecar",
+    "unmatched_sidecars": "Sidecars that no photo or video in their folder has, and why",
+}
+
+
 def data_package(name: str) -> str:
     """`datapackage.json`, a Frictionless data package (specs.frictionlessdata.io/data-package) of the Parquet tables."""
     package = {
@@ -160,6 +172,18 @@ def data_package(name: str) -> str:
                 "path": "index.sqlite",
                 "format": "sqlite",
                 "mediatype": "application/vnd.sqlite3",
+                "tables": {
+                    "media": {
+                        "description": "As the resource media, without lists",
+                        "columns": {PEOPLE.name: PEOPLE.meaning},
+                    },
+                    "files": {"description": "As the resource files"},
+                    **{
+                        name: {"description": description, "columns": columns}
+                        for name, (description, columns, _) in _TABLES.items()
+                    },
+                    **{name: {"description": description} for name, description in _VIEWS.items()},
+                },
             }
         ],
     }
@@ -189,6 +213,7 @@ def datasette_metadata(name: str) -> str:
                         name: {"description": description, "columns": columns, "facets": facets}
                         for name, (description, columns, facets) in _TABLES.items()
                     },
+                    **{name: {"description": description} for name, description in _VIEWS.items()},
                 },
                 "queries": {
                     "largest": {

@@ -129,7 +129,7 @@ def album_names(titled: Iterable[tuple[str, str, str | None]]) -> frozenset[str]
     """Which names of files that hold only a title are those of albums' files, in a language that no table has.
 
     `titled` are (folder, name of the JSON file, its title). All albums of an export have the same name for it, so it is one of
-    which most have no title or that of their folder.
+    which some have the title of their folder, and most have that or none.
     """
     votes: Counter[str] = Counter()
     folders: Counter[str] = Counter()
@@ -142,9 +142,7 @@ def album_names(titled: Iterable[tuple[str, str, str | None]]) -> frozenset[str]
         if agrees:
             sure.add(plain)
     return frozenset(
-        name
-        for name, count in folders.items()
-        if name not in _OTHER_NAMES and 2 * votes[name] > count and (name in sure or count > 1)
+        name for name, count in folders.items() if name not in _OTHER_NAMES and name in sure and 2 * votes[name] > count
     )
 
 
@@ -167,7 +165,11 @@ def folder_agrees(folder: str, title: str) -> bool:
     wanted = _letters(title)
     if not wanted:
         return normal(folder) in {normal(title), *map(normal, medium_names(title))}
-    return plain == wanted or _letters(folder) == wanted or (len(folder) >= 40 and wanted.startswith(plain))
+    return (
+        plain == wanted
+        or _letters(folder) == wanted
+        or (len(folder) >= 40 and bool(plain) and wanted.startswith(plain))
+    )
 
 
 def _letters(text: str) -> str:

@@ -159,7 +159,7 @@ RULES: tuple[Callable[[Medium], Stems], ...] = (_literal, _moved_counter, _witho
 RULE_MEANINGS: dict[str, str] = {
     "supplemental": "named after the file and “.supplemental-metadata”, cut to 46 characters",
     "legacy": "named after the file, cut to 46 characters, as in exports until late 2024",
-    "supplemental_counter": "the same with “.supplemental-metadata”, the file's number standing at the end",
+    "supplemental_counter": "named after the file and “.supplemental-metadata”, the file's number standing at the end",
     "legacy_counter": "named after the file, its number standing at the end",
     "supplemental_no_extension": "named after the file without its extension, which Google added, and “.supplemental-metadata”",
     "legacy_no_extension": "named after the file without its extension, which Google added",
@@ -167,11 +167,11 @@ RULE_MEANINGS: dict[str, str] = {
     "title": "several files could have it by its name; the title in it decides",
     "ambiguous": "files that differ in their extensions only could have it; this is the likeliest",
     "edited": "the file is an edited version, and shares what its original has",
-    "edited_cut": "the same, the suffix being cut as the name is as long as may be",
+    "edited_cut": "an edited version whose suffix is cut, as its name is as long as may be",
     "edited_no_counter": "an edited version with a number that no original has; the one without number is taken",
     "edited_cut_off": "a name as long as may be with a number that no sidecar has: an edited version without room for a suffix",
     "live": "the file is the moving half of a photo, and shares what that has",
-    "live_orphan": "the same, the photo itself not being there",
+    "live_orphan": "the file is the moving half of a photo that is not there, and has what that would have",
     "lenient": "named after the file in a spelling that was seen once only: a suffix too short, a number before it",
     "other_extension": "named after another kind of picture of that name, and the title agrees",
     "creation": "Google Photos made the file of another, and it shares what that has",
@@ -194,7 +194,7 @@ _LIVE = {".mp4", ".mov"}
 
 
 #: Two times of one moment, one of them perhaps of an unknown zone, are at most so many seconds apart.
-_ONE_MOMENT = 26 * 3600
+ONE_MOMENT = 26 * 3600
 
 
 def pair_folder(
@@ -683,9 +683,9 @@ class _Work:
         own = self.recorded.get(medium.name)
         apart = [self.apart(name, own) for name in names]
         best = min(range(len(names)), key=lambda number: (apart[number], number))
-        chosen = best if apart[best] <= _ONE_MOMENT and apart[best] + 60 < apart[0] else 0
+        chosen = best if apart[best] <= ONE_MOMENT and apart[best] + 60 < apart[0] else 0
         others = " or ".join(name for name in names if name != names[chosen])
-        why = "its time decided" if apart[chosen] <= _ONE_MOMENT else "its name is likelier"
+        why = "its time decided" if apart[chosen] <= ONE_MOMENT else "its name is likelier"
         return names[chosen], (
             Problem("pair", "ambiguous", f"taken to belong to {names[chosen]}, not {others}: {why}"),
         )
@@ -899,18 +899,31 @@ class _Explanation:
         return "other JSON files have the same name but for capitals"
 
     def nearest(self, known: Mapping[str, str], most: int = 3) -> list[str]:
-        """Free sidecars whose names are most like the medium's, of those that begin like it."""
+        """Sidecars whose names are most like the medium's: those of another number, then free ones that begin like it."""
+        titles = {folded(self.medium.title), folded(self.medium.base)}
         start = folded(self.medium.base)
         start = start[: max(3, len(start) * 2 // 3)]
         near = [
-            (SequenceMatcher(None, self.medium.normal, _as_medium(name)).ratio(), name)
-            for name in self.pairing.unused
-            if name not in known and self.work.may_be_item(name) and folded(normal(name)).startswith(start)
+            (
+                folded(_title_and_counter(name)[0]) in titles,
+                SequenceMatcher(None, self.medium.normal, _as_medium(name)).ratio(),
+                name,
+            )
+            for name in self.work.items
+            if name not in known
+            and self.work.may_be_item(name)
+            and folded(normal(name)).startswith(start)
+            and (name not in self.work.owner or folded(_title_and_counter(name)[0]) in titles)
         ]
-        return [name for _, name in sorted(near, key=lambda each: (-each[0], each[1]))[:most]]
+        return [name for *_, name in sorted(near, key=lambda each: (-each[0], -each[1], each[2]))[:most]]
 
     def misses(self, sidecar: str) -> str:
         """What keeps a sidecar of a similar name from being the medium's."""
+        owner = self.work.owner.get(sidecar)
+        return f"it belongs to {owner}; {self.differs(sidecar)}" if owner is not None else self.differs(sidecar)
+
+    def differs(self, sidecar: str) -> str:
+        """How the name of a sidecar differs from the medium's."""
         title, counter = _title_and_counter(sidecar)
         if folded(title) in (folded(self.medium.title), folded(self.medium.base)) and counter != self.medium.counter:
             return f"its number is {counter or 'none'}, that of the file {self.medium.counter or 'none'}"
