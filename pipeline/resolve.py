@@ -7,6 +7,7 @@ is more than a day apart becomes a problem. Pure, but for the map of time zones,
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -29,34 +30,10 @@ TOLERANCE = timedelta(minutes=5)
 #: A camera's clock may be an hour off that of the place, as nobody set it to summer time; not more.
 SUMMER_TIME = 60
 #: The UTC offsets in use since about 1990, in minutes.
-IN_USE = frozenset(
-    {
-        -720,
-        -660,
-        -600,
-        -570,
-        -540,
-        -480,
-        -420,
-        -360,
-        -300,
-        -240,
-        -210,
-        -180,
-        -150,
-        -120,
-        -60,
-        0,
-        60,
-        120,
-        180,
-        210,
-        240,
-        270,
-        300,
-    }
-    | {330, 345, 360, 390, 420, 480, 525, 540, 570, 600, 630, 660, 720, 765, 780, 825, 840}
-)
+IN_USE = (
+    -720, -660, -600, -570, -540, -480, -420, -360, -300, -240, -210, -180, -150, -120, -60, 0, 60, 120, 180, 210, 240, 270,
+    300, 330, 345, 360, 390, 420, 480, 525, 540, 570, 600, 630, 660, 720, 765, 780, 825, 840,
+)  # fmt: skip
 #: How exact a date may be.
 PRECISIONS = ("second", "minute", "day", "year")
 #: Photography began in 1826; what is of a later year than this has a wrong date.
@@ -440,7 +417,7 @@ def _wall_clock(known: Known, chosen: DateCandidate) -> tuple[datetime | None, i
 def _in_zone(at: datetime, zone: str) -> tuple[datetime, int] | None:
     """The wall clock of an instant in a zone, and its UTC offset in minutes."""
     try:
-        there = at.astimezone(ZoneInfo(zone))
+        there = at.astimezone(_zone_info(zone))
     except (ZoneInfoNotFoundError, OverflowError):
         return None
     shift = there.utcoffset()
@@ -469,19 +446,25 @@ def _offset_between(local: datetime, at: datetime, zone_offset: int | None) -> i
     Where the zone is known, it is that of the zone, but for summer time that nobody set; else one that is in use.
     """
     apart = (local.replace(tzinfo=UTC) - at) / timedelta(minutes=1)
-    offset = min(
-        IN_USE if zone_offset is None else (zone_offset, zone_offset - SUMMER_TIME, zone_offset + SUMMER_TIME),
-        key=lambda each: abs(each - apart),
-    )
+    if zone_offset is None:
+        above = bisect_left(IN_USE, apart)
+        offsets = IN_USE[max(above - 1, 0) : above + 1]
+    else:
+        offsets = (zone_offset, zone_offset - SUMMER_TIME, zone_offset + SUMMER_TIME)
+    offset = min(offsets, key=lambda each: abs(each - apart))
     return offset if abs(offset - apart) <= TOLERANCE / timedelta(minutes=1) else None
 
 
 def _zone_offset(zone: str, local: datetime) -> int | None:
     try:
-        shift = local.replace(tzinfo=ZoneInfo(zone)).utcoffset()
+        shift = local.replace(tzinfo=_zone_info(zone)).utcoffset()
     except (ZoneInfoNotFoundError, OverflowError):
         return None
     return round(shift.total_seconds() / 60) if shift is not None else None
+
+
+#: `ZoneInfo` itself keeps no more than eight zones, and travellers have more.
+_zone_info = lru_cache(maxsize=None)(ZoneInfo)
 
 
 @lru_cache(maxsize=4096)
