@@ -251,15 +251,13 @@ def list_library(library: Library, watch: Watch, meanwhile: Callable[[Listing], 
 
 def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
     """The plan: every folder paired, what must be read for that read by `threads` threads."""
-    from pipeline.stages import recorded_at
-
     with collector_paused():
         listing.pair()
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         while (unread := listing.to_read()) or listing.to_date():
             undated = listing.to_date()
             documents = pool.map(partial(_read_document, library), unread, chunksize=16)
-            recorded = pool.map(partial(recorded_at, library=library), undated)
+            recorded = _own_times(undated, library, pool)
             listing.learn(dict(documents), dict(zip(undated, recorded, strict=True)))
         repeated = list(listing.repeated())
         same = pool.map(lambda pair: _same_bytes(library, *pair), repeated)
@@ -274,11 +272,9 @@ def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
 
 def _borrow_sidecars(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> Plan:
     """The plan, with sidecars from other folders for files that have none in their own."""
-    from pipeline.stages import recorded_at
-
     plan = _share_with_copies(plan, library, pool)
     strays = list(elsewhere.strays(plan))
-    recorded = pool.map(lambda pair: recorded_at(pair[0].media, library), strays)
+    recorded = _own_times([item.media for item, _ in strays], library, pool)
     borrowed = {
         item.file_id: (orphan.sidecar, "other_folder")
         for (item, orphan), moment in zip(strays, recorded, strict=True)
@@ -287,6 +283,15 @@ def _borrow_sidecars(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> 
     if not borrowed:
         return plan
     return _share_with_copies(elsewhere.with_borrowed(plan, borrowed), library, pool)
+
+
+def _own_times(media: Sequence[Entry], library: Library, pool: ThreadPoolExecutor) -> list[int | None]:
+    """What each of some media says of its time."""
+    if not media:
+        return []  # nor are their readers imported
+    from pipeline.stages import recorded_at
+
+    return list(pool.map(partial(recorded_at, library=library), media))
 
 
 def _share_with_copies(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> Plan:

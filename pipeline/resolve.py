@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.media.facts import Clip, Exif
@@ -70,8 +71,7 @@ class Resolved:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DateCandidate:
+class DateCandidate(NamedTuple):
     """A date that something states: an instant (aware, UTC), a wall clock (naive), or both, `offset` minutes apart.
 
     One that is not `usable` is only compared and explained, never taken; `note` says why. One that is not `compared` is
@@ -219,7 +219,7 @@ def date_candidates(known: Known) -> list[DateCandidate]:
 def _plausible(candidate: DateCandidate) -> DateCandidate:
     if FIRST_YEAR <= candidate.moment.year <= LAST_YEAR:
         return candidate
-    return replace(candidate, usable=False, note=f"there are no photos of the year {candidate.moment.year}")
+    return candidate._replace(usable=False, note=f"there are no photos of the year {candidate.moment.year}")
 
 
 def _sidecar_and_exif(known: Known) -> Iterator[DateCandidate]:
