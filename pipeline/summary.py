@@ -229,6 +229,7 @@ def _print_audit(console: Console, audit: Mapping[str, Any]) -> None:
     table = _table(
         "folders that lack something", "files", "size", "without sidecar", "sidecar alone", "in other folders"
     )
+    table.columns[0].min_width = min(36, console.width // 2)
     for each in sorted(chosen, key=lambda each: (each["kind"] != "year", each["year"] or 0, each["folder"])):
         title = each["title"] or each["folder"].rpartition("/")[2]
         numbers = (each["media_without_sidecar"], each["sidecars_without_media"], each["members_elsewhere"])
@@ -240,8 +241,9 @@ def _print_audit(console: Console, audit: Mapping[str, Any]) -> None:
         )
     if len(lacking) > len(chosen):
         table.add_row(f"  … and {len(lacking) - len(chosen):,} more that lack something", *[""] * 5)
-    table.add_row(f"  {len(folders) - len(lacking):,} folders lack nothing", *[""] * 5)
-    console.print(table)
+    if chosen:
+        console.print(table)
+    console.print(f"{len(folders) - len(lacking):,} of {len(folders):,} folders lack nothing")
     for missing in audit["missing_parts"]:
         console.print(f"missing part: {shown(missing)}", soft_wrap=True)
     console.print(shown(audit["verdict"]), soft_wrap=True)
