@@ -228,7 +228,7 @@ def _print_audit(console: Console, audit: Mapping[str, Any]) -> None:
     lacking = sorted(filter(lacks, folders), key=lambda each: (-lacks(each), each["folder"]))
     chosen = lacking[:FOLDERS_SHOWN]
     table = _table("folders that lack something", "files", "size", "no sidecar", "no file", "elsewhere")
-    table.columns[0].min_width = min(32, console.width // 2)
+    table.columns[0].min_width = min(30, console.width // 2)
     for each in sorted(chosen, key=lambda each: (each["kind"] != "year", each["year"] or 0, each["folder"])):
         title = each["title"] or each["folder"].rpartition("/")[2]
         numbers = (each["media_without_sidecar"], each["sidecars_without_media"], each["members_elsewhere"])
