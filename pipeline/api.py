@@ -254,8 +254,8 @@ def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
     with collector_paused():
         listing.pair()
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        while (unread := listing.to_read()) or listing.to_date():
-            undated = listing.to_date()
+        while any(wanted := (listing.to_read(), listing.to_date())):
+            unread, undated = wanted
             documents = pool.map(partial(_read_document, library), unread, chunksize=16)
             recorded = _own_times(undated, library, pool)
             listing.learn(dict(documents), dict(zip(undated, recorded, strict=True)))
@@ -499,12 +499,13 @@ def plan(
     found = pair_library(listing, library, io_threads(settings))
     mode = choose_mode(settings, found)
     states = found.counts()
+    missing = missing_parts(part.root for part in library.parts)
     elsewhere_known = {(orphan.sidecar.path, orphan.sidecar.part) for orphan in found.members}
     return {
         "inputs": [stored_text(os.fspath(given)) for given in _as_list(inputs)],
         "parts": [stored_text(part.name) for part in library.parts],
-        "missing_parts": missing_parts(part.root for part in library.parts),
-        "audit": audit(found, missing_parts(part.root for part in library.parts)).report(),
+        "missing_parts": missing,
+        "audit": audit(found, missing).report(),
         "listed": len(found.files),
         "bytes": sum(file.size or 0 for file in found.files),
         "media": len(found.items),

@@ -16,8 +16,8 @@ from pipeline.item import Entry, MediaItem
 from pipeline.planning import Orphan, Plan, year_of
 from pipeline.problems import Problem
 from pipeline.takeout.names import folded, medium_names, normal, sidecar_stems, split_counter, split_extension
-from pipeline.takeout.pairing import ONE_MOMENT
-from pipeline.takeout.sidecar import SidecarGist
+from pipeline.takeout.pairing import Medium
+from pipeline.takeout.sidecar import ONE_MOMENT, SidecarGist
 
 #: What the values of `sidecar_rule` mean that no folder alone gives.
 MEANINGS = {
@@ -33,15 +33,15 @@ Borrowed = Mapping[str, tuple[Entry, str]]  # file_id -> the sidecar and the rul
 def twins(plan: Plan) -> Iterator[tuple[MediaItem, MediaItem]]:
     """Files without sidecar, each with those of the same title and size in other folders that have a sidecar."""
     lacking = [item for item in plan.items if item.sidecar is None and item.media.size]
-    donors: dict[tuple[str, int], list[MediaItem]] = {(_title(item), item.media.size): [] for item in lacking}
+    donors: dict[tuple[str, int], list[MediaItem]] = {_title_and_size(item): [] for item in lacking}
     for special in (False, True):  # what is in the bin last
         for donor in plan.items if donors else ():
             if donor.sidecar is not None and (donor.folder_kind == "special") is special:
-                found = donors.get((_title(donor), donor.media.size))
+                found = donors.get(_title_and_size(donor))
                 if found is not None and len(found) < DONORS:
                     found.append(donor)
     for item in lacking:
-        for donor in donors[_title(item), item.media.size]:
+        for donor in donors[_title_and_size(item)]:
             if _may_borrow(item.folder_kind, donor.folder_kind):
                 yield item, donor
 
@@ -51,8 +51,7 @@ def strays(plan: Plan) -> Iterator[tuple[MediaItem, Orphan]]:
     orphans: dict[str, list[Orphan]] = defaultdict(list)
     for orphan in plan.orphans:
         if not orphan.adopted:
-            stem = normal(orphan.sidecar.name[: -len(".json")])
-            for name in {stem, split_counter(stem)[0]}:  # numbers differ from folder to folder
+            for name in {orphan.stem, split_counter(orphan.stem)[0]}:  # numbers differ from folder to folder
                 orphans[name].append(orphan)
     claims: dict[Orphan, list[MediaItem]] = defaultdict(list)
     for item in plan.items if orphans else ():
@@ -67,15 +66,15 @@ def strays(plan: Plan) -> Iterator[tuple[MediaItem, Orphan]]:
             if len({(orphan.title, orphan.taken) for orphan in named}) == 1:  # the same one may lie in several albums
                 claims[next(iter(named))].append(item)
     for orphan, items in claims.items():
-        if (
-            len({item.media.size for item in items}) == 1
-        ):  # copies of one file, of which the others then have it as such
+        if len({item.media.size for item in items}) == 1:  # perhaps copies, which then have it from the first
             yield items[0], orphan
 
 
 def is_of_its_time(orphan: Orphan, recorded: int | None) -> bool:
     """A sidecar without file has the time (seconds since 1970) that a file states of itself."""
-    return orphan.taken is not None and recorded is not None and abs(orphan.taken - recorded) <= ONE_MOMENT
+    return (
+        orphan.taken is not None and recorded is not None and abs(orphan.taken - recorded) <= ONE_MOMENT.total_seconds()
+    )
 
 
 def with_borrowed(plan: Plan, borrowed: Borrowed) -> Plan:
@@ -108,51 +107,50 @@ def with_borrowed(plan: Plan, borrowed: Borrowed) -> Plan:
     )
 
 
-def member_candidates(plan: Plan) -> list[MediaItem]:
-    """Photos and videos that may be what lies in an album as a sidecar alone, by title and year."""
+def _alone_in_albums(plan: Plan) -> Iterator[tuple[Orphan, str, int]]:
+    """Sidecars in albums without their file, each with its title and time, which tell what photo it is about."""
     albums = {album.folder for album in plan.albums}
-    wanted: dict[str, list[Orphan]] = defaultdict(list)
     for orphan in plan.orphans:
         if orphan.title is not None and orphan.taken and plan.folder_of(orphan.sidecar) in albums:
-            for name in medium_names(orphan.title):
-                wanted[_stem(normal(name))].append(orphan)
-    years = {stem: {year_of(orphan.taken) for orphan in orphans} for stem, orphans in wanted.items()}
+            yield orphan, normal(orphan.title), orphan.taken
+
+
+def member_candidates(plan: Plan) -> list[MediaItem]:
+    """Photos and videos that may be what lies in an album as a sidecar alone, by title and year."""
+    years: dict[str, set[int | None]] = defaultdict(set)
+    for _, title, taken in _alone_in_albums(plan):
+        for name in medium_names(title):
+            years[_stem(name)] |= _years_around(taken)
     return [
         item
         for item in plan.items
         if item.sidecar is not None
         and item.edited_of is None
         and not (item.sidecar_rule or "").startswith("live")
-        and (expected := years.get(_stem(_title(item)))) is not None
-        and (
-            item.folder_date is None
-            or not expected.isdisjoint(
-                int(item.folder_date[:4]) + more for more in (-1, 0, 1)
-            )  # give or take a time zone
-        )
+        and (expected := years.get(_stem(Medium.of(item.media.name).title))) is not None
+        and (item.folder_date is None or int(item.folder_date[:4]) in expected)
     ]
+
+
+def _years_around(taken: int) -> set[int | None]:
+    """The years of folders in which a photo of this time may lie, give or take a time zone."""
+    year = year_of(taken)
+    return {year - 1, year, year + 1} if year is not None else set()
 
 
 def with_members(plan: Plan, candidates: Sequence[MediaItem], gists: Mapping[Entry, SidecarGist]) -> Plan:
     """The plan, in which photos are members of albums that hold their sidecar alone: title and time are the same there."""
-    albums = {album.folder for album in plan.albums}
     said: dict[tuple[str, int], list[MediaItem]] = defaultdict(list)
     for item in candidates:
         gist = gists.get(item.sidecar) if item.sidecar else None
         if gist is not None and gist.title is not None and gist.taken:
             said[normal(gist.title), gist.taken].append(item)
     chosen: dict[Orphan, MediaItem] = {}
-    for orphan in plan.orphans:
-        folder = plan.folder_of(orphan.sidecar)
-        if folder in albums and orphan.title is not None and orphan.taken:
-            number = split_counter(normal(orphan.sidecar.name[: -len(".json")]))[1]
-            items = [
-                item
-                for item in said.get((normal(orphan.title), orphan.taken), ())
-                if plan.folder_of(item.media) != folder
-            ]
-            if items:
-                chosen[orphan] = min(items, key=lambda item: _likelihood(item, number))
+    for orphan, title, taken in _alone_in_albums(plan):
+        folder, counter = plan.folder_of(orphan.sidecar), split_counter(orphan.stem)[1]
+        items = [item for item in said.get((title, taken), ()) if plan.folder_of(item.media) != folder]
+        if items:
+            chosen[orphan] = min(items, key=lambda item: _likelihood(item, counter))
     where = {(o.sidecar.path, o.sidecar.part): item.media.path for o, item in chosen.items()}
     return replace(
         plan,
@@ -166,10 +164,10 @@ def with_members(plan: Plan, candidates: Sequence[MediaItem], gists: Mapping[Ent
     )
 
 
-def _likelihood(item: MediaItem, number: str) -> tuple[bool, bool, str]:
+def _likelihood(item: MediaItem, counter: str) -> tuple[bool, bool, str]:
     """What lies in no album first, then what has the sidecar's number, then the first path."""
-    own = split_counter(split_extension(normal(item.media.name))[0])[1]
-    return item.folder_kind in ("album", "untitled"), own != number, item.media.path
+    own = Medium.of(item.media.name).counter
+    return item.folder_kind in ("album", "untitled"), own != counter, item.media.path
 
 
 def _with_sidecar(item: MediaItem, sidecar: Entry, rule: str) -> MediaItem:
@@ -185,23 +183,18 @@ def _may_borrow(kind: str, other: str) -> bool:
     return not (kind in ("year", "day") and other in ("year", "day"))
 
 
-def _title(item: MediaItem) -> str:
-    """The name without counter: that differs from folder to folder."""
-    stem, extension = split_extension(normal(item.media.name))
-    return split_counter(stem)[0] + extension
-
-
 def _stem(title: str) -> str:
     """A title without case and extension, which often differ between a file, its name and its title."""
     return folded(split_extension(title)[0])
 
 
+def _title_and_size(item: MediaItem) -> tuple[str, int]:
+    return Medium.of(item.media.name).title, item.media.size
+
+
 def _sidecar_names(item: MediaItem) -> dict[str, None]:
     """Names without ".json" of the sidecar, with the file's own counter or without."""
-    name = normal(item.media.name)
-    stem, extension = split_extension(name)
-    base, counter = split_counter(stem)
-    found = [stem for stem, _ in sidecar_stems(name)]
-    if counter:
-        found += [stem + number for stem, _ in sidecar_stems(base + extension) for number in (counter, "")]
+    medium = Medium.of(item.media.name)
+    found = [stem for stem, _ in sidecar_stems(medium.normal)]
+    found += [stem + counter for stem, _ in sidecar_stems(medium.title) for counter in (medium.counter, "")]
     return dict.fromkeys(found)

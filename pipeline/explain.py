@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import elsewhere
 from pipeline.problems import UsageError
 from pipeline.record import to_known
-from pipeline.resolve import date_candidates, place_candidates
+from pipeline.resolve import date_candidates, first_usable, place_candidates
 from pipeline.takeout.names import normal
 from pipeline.takeout.pairing import RULE_MEANINGS, explain_pair
 from pipeline.takeout.sidecar import SidecarGist
@@ -51,7 +51,7 @@ def explain(case: Case | OtherFile) -> dict[str, Any]:
     row = case.row
     known = to_known(row)
     dates = date_candidates(known)
-    first = next((candidate for candidate in dates if candidate.usable), None)
+    first = first_usable(dates)
     places = list(place_candidates(known))
     return {
         "path": row["path"],

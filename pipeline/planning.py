@@ -70,6 +70,11 @@ class Orphan:
         """The folder of the sidecar."""
         return self.sidecar.folder
 
+    @property
+    def stem(self) -> str:
+        """The name of the sidecar without ".json", in the form in which names are compared."""
+        return normal(self.sidecar.name[: -len(".json")])
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -112,9 +117,7 @@ class Plan:
     orphans: tuple[Orphan, ...] = ()
     folders: Mapping[str, FolderKind] = field(default_factory=dict)  # those that hold media or JSON files
     aliases: Mapping[str, str] = field(default_factory=dict)  # paths of folders as spelt otherwise -> keys of `folders`
-    members: Mapping[Orphan, str] = field(
-        default_factory=dict
-    )  # what is in an album by its sidecar alone -> its file_id
+    members: Mapping[Orphan, str] = field(default_factory=dict)  # in an album by its sidecar alone -> the file_id
 
     @property
     def size(self) -> int:
@@ -346,15 +349,15 @@ class Listing:
         used: set[Entry],
     ) -> Iterator[ListedFile]:
         for name, entries in folder.json.items():
+            in_use = next((entry for entry in entries if entry in used), None)
             for entry in entries:
                 if entry in used:
                     state, reason = "sidecar", None
                 elif entry in copies:
                     yield _copy(entry, entries[0])
                     continue
-                elif any(other in used for other in entries):
-                    state = "unmatched_sidecar"
-                    reason = f"another file of this path, in part {_other(entry, entries, used).part}, is used"
+                elif in_use is not None:
+                    state, reason = "unmatched_sidecar", f"another file of this path, in part {in_use.part}, is used"
                 elif entry is not entries[0]:
                     state, _ = self._json_state(folder, name, entries[0], album, metadata)
                     reason = f"not read, as part {entries[0].part} has another file of this path"
@@ -385,10 +388,6 @@ class Listing:
             "unmatched_sidecar",
             f"{owner} has another sidecar" if owner else "no photo or video of this name in the folder",
         )
-
-
-def _other(entry: Entry, entries: Sequence[Entry], used: set[Entry]) -> Entry:
-    return next((other for other in entries if other in used), entries[0])
 
 
 def year_of(taken: int | None) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from pipeline.media.sniff import mime_mismatch
 from pipeline.problems import Problem
 from pipeline.resolve import Known, resolve
 from pipeline.takeout.names import split_extension, title_agrees
-from pipeline.takeout.sidecar import Comment, Sidecar
+from pipeline.takeout.sidecar import Sidecar
 
 #: Schema version of the results (`PRAGMA user_version`); raised when a column's name, type or meaning changes.
 SCHEMA_VERSION = 2
@@ -324,7 +324,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "device_folder": sidecar.device_folder,
         "composition": sidecar.composition,
         "app_source": sidecar.app_source,
-        "comments": [_comment(comment) for comment in sidecar.comments],
+        "comments": [asdict(comment) for comment in sidecar.comments],
         "remove_reason": sidecar.remove_reason,
         "name_taken_at": known.stamp.at if known.stamp else None,
         "name_taken_local": known.stamp.local if known.stamp else None,
@@ -395,15 +395,6 @@ def to_known(row: Mapping[str, Any]) -> Known:
         folder_date=row["folder_date"],
         modified_at=row["modified_at"],
     )
-
-
-def _comment(comment: Comment) -> dict[str, Any]:
-    return {
-        "text": comment.text,
-        "author": comment.author,
-        "created_at": comment.created_at,
-        "liked": comment.liked,
-    }
 
 
 def _problem(problem: Problem) -> dict[str, str]:

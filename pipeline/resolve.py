@@ -8,7 +8,7 @@ is more than a day apart becomes a problem. Pure, but for the map of time zones,
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
@@ -17,15 +17,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.media.facts import Clip, Exif
 from pipeline.problems import Problem
-from pipeline.takeout.sidecar import Sidecar
+from pipeline.takeout.folders import FIRST_YEAR, LAST_YEAR
+from pipeline.takeout.sidecar import ONE_MOMENT, Sidecar
 from pipeline.takeout.stamps import Stamp, stamp_in
 
 #: Two of the candidates that are further apart than this contradict each other.
 CONFLICT = timedelta(days=1)
 #: A wall clock is at most so far ahead of UTC, and behind it; no zone on Earth is further.
 EAST, WEST = timedelta(hours=14), timedelta(hours=12)
-#: Beyond this a wall clock and an instant do not speak of the same moment.
-ONE_MOMENT = timedelta(hours=26)
 #: How far two clocks that were meant to agree may be apart.
 TOLERANCE = timedelta(minutes=5)
 #: A camera's clock may be an hour off that of the place, as nobody set it to summer time; not more.
@@ -37,8 +36,6 @@ IN_USE = (
 )  # fmt: skip
 #: How exact a date may be.
 PRECISIONS = ("second", "minute", "day", "year")
-#: Photography began in 1826; what is of a later year than this has a wrong date.
-FIRST_YEAR, LAST_YEAR = 1826, 2100
 #: The folder where undated items land, as 0 seconds are of that year.
 UNDATED = "1970"
 #: Names by these programs say when a file was sent or saved, which is often long after it was taken.
@@ -164,7 +161,7 @@ class Known:
 def resolve(known: Known) -> Resolved:
     """One date and one place from whatever is known."""
     candidates = date_candidates(known)
-    chosen = next((candidate for candidate in candidates if candidate.usable), None)
+    chosen = first_usable(candidates)
     place = known.place
     local, offset = _wall_clock(known, chosen) if chosen else (None, None)
     moment = local or (chosen.at if chosen else None)
@@ -214,6 +211,11 @@ def date_candidates(known: Known) -> list[DateCandidate]:
         *_folder(known),
     ]
     return [_plausible(candidate) for candidate in found]
+
+
+def first_usable(candidates: Iterable[DateCandidate]) -> DateCandidate | None:
+    """The candidate that is taken."""
+    return next((candidate for candidate in candidates if candidate.usable), None)
 
 
 def _plausible(candidate: DateCandidate) -> DateCandidate:

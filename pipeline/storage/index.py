@@ -135,10 +135,11 @@ _MEMBERS_ELSEWHERE = """
 INSERT OR IGNORE INTO media_albums
     SELECT coalesce(m.duplicate_of, m.file_id), e.album_id, 'sidecar' FROM temp.elsewhere e JOIN media m USING (file_id)
 """
-_PEOPLE = """
-INSERT INTO people (name) SELECT DISTINCT name FROM temp.portraits ORDER BY name;
+# People are numbered by name, whichever shard was done first.
+_PEOPLE = "INSERT INTO people (name) SELECT DISTINCT name FROM temp.portraits ORDER BY name"
+_MEDIA_PEOPLE = """
 INSERT OR IGNORE INTO media_people
-    SELECT file_id, person_id FROM temp.portraits JOIN people USING (name) ORDER BY file_id, person_id;
+    SELECT file_id, person_id FROM temp.portraits JOIN people USING (name) ORDER BY file_id, person_id
 """
 #: A live photo's video lasts some seconds (Apple: 1.5 before the picture and after); what has its still's name and lasts longer
 #: than this is a video of its own that a camera numbered alike.
@@ -351,8 +352,8 @@ class Index:
         self._db.execute("CREATE INDEX media_content_id ON media (content_id)")
         self._db.execute(_DUPLICATES)
         partners = self._settle_live()
-        for statement in _PEOPLE.split(";")[:-1]:  # numbered by name, whichever shard was done first
-            self._db.execute(statement)
+        self._db.execute(_PEOPLE)
+        self._db.execute(_MEDIA_PEOPLE)
         if self._albums:
             self._db.execute("CREATE INDEX media_title ON media (title, sidecar_taken_at)")
             self._db.execute(_MEMBERS_BY_COPY)
@@ -512,8 +513,6 @@ def file_rows(files: Iterable[ListedFile]) -> Iterator[dict[str, Any]]:
 
 
 def _sql_values(column: pa.ChunkedArray) -> list[Any]:
-    if column.null_count == len(column):  # of the many columns, a third are empty in most shards
-        return [None] * len(column)
     values: list[Any] = column.to_pylist()
     if pa.types.is_timestamp(column.type):
         return [time_text(value) for value in values]

@@ -54,10 +54,7 @@ def _opened(index: Path) -> Iterator[sqlite3.Connection]:
 
 def _case(db: sqlite3.Connection, path: str) -> Case:
     db.row_factory = sqlite3.Row
-    row: dict[str, Any] = dict(
-        db.execute("SELECT * FROM media WHERE path = ? ORDER BY file_id LIMIT 1", (path,)).fetchone()
-    )
-    row = {name: _time(value) if name in _TIMES else value for name, value in row.items()}
+    row = _media_row(db.execute("SELECT * FROM media WHERE path = ? ORDER BY file_id LIMIT 1", (path,)).fetchone())
     identity, folder = row["file_id"], row["folder"]
     row["albums"] = [
         title for (title,) in db.execute("SELECT title FROM photo_albums WHERE file_id = ? ORDER BY title", (identity,))
@@ -84,9 +81,9 @@ def _case(db: sqlite3.Connection, path: str) -> Case:
             read[sidecar[len(below) :]] = SidecarGist("item", title, from_time(taken) // 10**9 if taken else None)
     stem = split_extension(row["name"])[0].casefold()
     recorded = {
-        other["name"]: own_time(to_known(_media_row(other)))
-        for other in db.execute("SELECT * FROM media WHERE folder = ?", (folder,))
-        if split_extension(other["name"])[0].casefold() == stem
+        name: own_time(to_known(_media_row(db.execute("SELECT * FROM media WHERE file_id = ?", (other,)).fetchone())))
+        for other, name in db.execute("SELECT file_id, name FROM media WHERE folder = ?", (folder,))
+        if split_extension(name)[0].casefold() == stem
     }
     related = dict(
         db.execute("SELECT file_id, path FROM media WHERE file_id IN (?, ?, ?)", [row[name] for name in RELATIONS])

@@ -93,7 +93,7 @@ def folder_kind(
         and (album_title is None or (album_title in ("", name, day[1]) and not exported_by_year))
     ):
         return FolderKind("day", day[1])
-    plain = re.sub(r"\s*\(\d+\)$", "", name).casefold()
+    plain = _without_number(name).casefold()
     if album_title is not None:
         return FolderKind("album" if album_title or plain not in _UNTITLED_WORDS else "untitled")
     year = year_in(name)
@@ -108,14 +108,19 @@ def year_in(name: str) -> int | None:
     >>> year_in("Foto_s van 2021"), year_in("2019. évi fotók(1)"), year_in("Photos from vacation"), year_in("Route 66 in 2021")
     (2021, 2019, None, None)
     """
-    found = _YEAR.fullmatch(re.sub(r"\s*\(\d+\)$", "", normal(name)))
+    found = _YEAR.fullmatch(_without_number(normal(name)))
     return int(found[1]) if found and FIRST_YEAR <= int(found[1]) <= LAST_YEAR else None
 
 
 def is_known_year_name(name: str) -> bool:
     """The name of a folder is written as Google is known to write those of years."""
-    plain = re.sub(r"\s*\(\d+\)$", "", normal(name).strip().casefold())
+    plain = _without_number(normal(name).strip().casefold())
     return _YEAR_NAMES.fullmatch(re.sub(r"[0-9]{4}", "#", plain)) is not None
+
+
+def _without_number(name: str) -> str:
+    """The name of a folder without the number that tells it from another of its name."""
+    return re.sub(r"\s*\(\d+\)$", "", name)
 
 
 def _is_day(text: str) -> bool:

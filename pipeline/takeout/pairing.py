@@ -41,7 +41,7 @@ from pipeline.takeout.names import (
     units,
     unknown_edit,
 )
-from pipeline.takeout.sidecar import SidecarGist
+from pipeline.takeout.sidecar import ONE_MOMENT, SidecarGist
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +191,6 @@ _SHORT = SIDECAR_UNITS - len(".suppl")
 _START = re.compile(r"[^.(]{0,40}", re.DOTALL)
 _MOTION = re.compile(r"\.(mp|mv)(~\d+)?", re.IGNORECASE)
 _LIVE = {".mp4", ".mov"}
-
-
-#: Two times of one moment, one of them perhaps of an unknown zone, are at most so many seconds apart.
-ONE_MOMENT = 26 * 3600
 
 
 def pair_folder(
@@ -683,9 +679,10 @@ class _Work:
         own = self.recorded.get(medium.name)
         apart = [self.apart(name, own) for name in names]
         best = min(range(len(names)), key=lambda number: (apart[number], number))
-        chosen = best if apart[best] <= ONE_MOMENT and apart[best] + 60 < apart[0] else 0
+        one_moment = ONE_MOMENT.total_seconds()
+        chosen = best if apart[best] <= one_moment and apart[best] + 60 < apart[0] else 0
         others = " or ".join(name for name in names if name != names[chosen])
-        why = "its time decided" if apart[chosen] <= ONE_MOMENT else "its name is likelier"
+        why = "its time decided" if apart[chosen] <= one_moment else "its name is likelier"
         return names[chosen], (
             Problem("pair", "ambiguous", f"taken to belong to {names[chosen]}, not {others}: {why}"),
         )

@@ -19,6 +19,8 @@ import orjson
 
 from pipeline.problems import MediaError, Problem
 
+#: Two times of one moment, one of them perhaps of an unknown zone, are at most so far apart.
+ONE_MOMENT = timedelta(hours=26)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 #: A whole entity: "&" alone, or "&copy" in an address, is meant as it stands.
