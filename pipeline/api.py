@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline import cost, elsewhere
@@ -21,18 +22,20 @@ from pipeline.audit import Audit, audit
 from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
 from pipeline.planning import (
     Document,
+    ListedFile,
     Listing,
     Plan,
     Shard,
     make_shards,
-    missing_parts,
     read_document,
     unreadable_document,
 )
-from pipeline.problems import MediaError, Problem, UsageError, noting
-from pipeline.progress import Silent, Watch
+from pipeline.problems import Problem, UsageError, noting
+from pipeline.progress import Silent, Watch, following
 from pipeline.settings import Settings
-from pipeline.storage.library import Library, Refused, is_inside, opened, real_path
+from pipeline.storage.known import progress
+from pipeline.storage.library import Library, opened
+from pipeline.storage.parts import Refused, is_inside, library_name, real_path
 
 if TYPE_CHECKING:
     from pipeline.cluster import Compute, EarlyCluster
@@ -93,7 +96,7 @@ def scan(
     from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
 
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
-    library = Library.of(_as_list(inputs))
+    library = Library.of(_as_list(inputs), settings.merge)
     folder = _output_folder(_as_list(inputs), output, library)
     with (
         given_cluster(settings.scheduler) as given,
@@ -152,11 +155,13 @@ def _read(
     from pipeline.storage.shards import read_shard
 
     with EarlyCluster(worker_processes(settings), results.scratch) as workers:
+        with clock.stage("archives"):
+            library = read_archives(library, results.known, settings, watch, given, workers)
         with clock.stage("list"):
-            listing = list_library(library, watch, partial(_start_early, workers, settings))
+            listing = list_library(library, watch, partial(_start_early, workers, settings), settings.verify_archives)
         watch.step(f"pairing {listing.count:,} files")
         with clock.stage("pair"):
-            plan = pair_library(listing, library, io_threads(settings))
+            plan = pair_library(listing, library, io_threads(settings), settings.verify_archives)
         mode = "parallel" if workers.started else choose_mode(settings, plan)
         if mode == "parallel" and not workers.started and not loopback_works():
             watch.note("processes of this machine cannot talk to each other, as the loopback interface is down")
@@ -164,7 +169,7 @@ def _read(
         watch.note(_found(plan, mode))
         media, size = len(plan.items), plan.size
         with clock.stage("plan"):
-            found = audit(plan, missing_parts(part.root for part in library.parts))
+            found = audit(plan, library.missing_parts())
             shards, references = _write_plan(plan, found, settings, results, index)
         listed = listing.count
         del plan, listing  # all of it is on the disk now, and as large as the library
@@ -181,14 +186,26 @@ def _read(
                 shards=str(results.shards),
                 threads=threads_per_task(settings, mode),
                 all_tags=settings.all_tags,
+                verify=settings.verify_archives,
             )
             for shard in compute(graph, references):
                 done.append(shard)
                 with clock.stage("index while extracting"):
                     index.add_media(read_shard(results.shards, shard.name))
                 watch.advance(shard.files, shard.bytes, shard.problems)
-        work = Work(mode, listed, media, shards, workers.ready_s, found)
+        changed = list(changed_parts(library))
+        index.add_files(changed)
+        work = Work(mode, listed + len(changed), media, shards, workers.ready_s, found)
     return work, done
+
+
+def changed_parts(library: Library) -> Iterator[ListedFile]:
+    """The archives that are no longer what they were when the run began, each under its own name."""
+    for part in library.parts:
+        if part.stamp is not None and (change := part.stamp.change(part.root)):
+            yield ListedFile(
+                part.name, part.name, part.stamp.size, "unreadable", f"the archive {change} while it was read"
+            )
 
 
 def _write_plan(
@@ -206,12 +223,10 @@ def _write_plan(
     return tuple(shard.name for shard in shards), references
 
 
-def _graph(
-    references: Sequence[ShardRef], *, library: Library, manifest: str, shards: str, threads: int, all_tags: bool
-) -> Any:
+def _graph(references: Sequence[ShardRef], **values: Any) -> Any:
     from pipeline.graph import build
 
-    return build(references, library, manifest, shards, threads, all_tags)
+    return build(references, **values)
 
 
 def given_cluster(address: str) -> AbstractContextManager[Compute | None]:
@@ -232,24 +247,102 @@ def compute_on(mode: str, workers: EarlyCluster) -> Compute:
     return workers.compute() if mode == "parallel" else cluster.synchronous
 
 
-def list_library(library: Library, watch: Watch, meanwhile: Callable[[Listing], None] = lambda _: None) -> Listing:
-    """Every file of the library. `meanwhile` is called with the listing now and then, first when it is empty."""
+def read_archives(
+    library: Library,
+    known: Path,
+    settings: Settings,
+    watch: Watch,
+    given: Compute | None = None,
+    workers: EarlyCluster | None = None,
+) -> Library:
+    """The library, of whose archives that can only be read front to back all is known then, in the folder `known`.
+
+    Read side by side on the cluster that is `given` or by the `workers`, if there are any and it is worth it; else here.
+    """
+    tars = [part for part in library.parts if part.form == "tar"]
+    if not tars:
+        return library
+    from pipeline.cluster import synchronous
+    from pipeline.graph import build_listing
+
+    size = sum(part.stamp.size for part in tars if part.stamp)
+    compute = given or synchronous
+    if workers is not None and given is None:
+        compute = compute_on(_archives_mode(settings, len(tars), size), workers)
+
+    def done() -> tuple[int, int]:
+        found = [progress(str(known), part) for part in tars]
+        return sum(media for _, media in found), sum(read for read, _ in found)
+
+    watch.step(f"reading {len(tars):,} archives from front to back")
+    with following(watch, done, size):
+        for _ in compute(partial(build_listing, known=str(known), all_tags=settings.all_tags), tars):
+            pass
+    return replace(library, known=str(known))
+
+
+def _archives_mode(settings: Settings, count: int, size: int) -> str:
+    """Where archives are read that can only be read front to back, one after the other or side by side: as in `choose_mode`."""
+    from pipeline.cluster import current_client, loopback_works
+
+    if settings.mode != "auto":
+        mode = settings.mode
+    elif current_client() is not None:
+        return "client"
+    else:
+        mode = cost.archives_mode(count=count, size=size, processes=min(worker_processes(settings), cores()))
+    return mode if mode == "sequential" or loopback_works() else "sequential"
+
+
+@contextmanager
+def private_scratch() -> Iterator[Path]:
+    """A folder for what is known of archives while nothing else is written."""
+    with TemporaryDirectory(prefix="takeout-index-") as folder:
+        yield Path(folder)
+
+
+def list_library(
+    library: Library,
+    watch: Watch,
+    meanwhile: Callable[[Listing], None] = lambda _: None,
+    verify: bool = False,
+) -> Listing:
+    """Every file of the library. `meanwhile` is called with the listing now and then, first when it is empty.
+
+    To `verify` is to read also those members of archives that nothing else will read.
+    """
     listing = Listing()
+    for path in library.repeated:
+        watch.note(f"{stored_text(path)} is the same as another part, and read once")
     meanwhile(listing)
-    for found in library.walk():
-        if isinstance(found, Refused):
-            listing.refuse(found.path, found.part, found.size, found.state, found.reason)
-        else:
-            listing.add(found)
-        if listing.count % LISTING_STEP == 0:
-            watch.listing(listing.count)
-            meanwhile(listing)
+    with collector_paused():
+        for found in library.walk():
+            if verify and isinstance(found, Entry) and library.form_of(found) == "zip" and listing.would_ignore(found):
+                found = _verified(found, library)
+            if isinstance(found, Refused):
+                listing.refuse(found.path, found.part, found.size, found.state, found.reason)
+            else:
+                listing.add(found)
+            if listing.count % LISTING_STEP == 0:
+                watch.listing(listing.count)
+                meanwhile(listing)
     watch.listing(listing.count)
     meanwhile(listing)
     return listing
 
 
-def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
+def _verified(entry: Entry, library: Library) -> Entry | Refused:
+    """The entry, if its bytes are what its archive states."""
+    from pipeline.stages import checksum
+
+    problems: list[Problem] = []
+    with noting(problems, "list"):
+        checksum(entry, library, verify=True)
+        return entry
+    return Refused(entry.path, entry.part, "unreadable", problems[0].message, entry.size)
+
+
+def pair_library(listing: Listing, library: Library, threads: int, verify: bool = False) -> Plan:
     """The plan: every folder paired, what must be read for that read by `threads` threads."""
     with collector_paused():
         listing.pair()
@@ -260,7 +353,7 @@ def pair_library(listing: Listing, library: Library, threads: int) -> Plan:
             recorded = _own_times(undated, library, pool)
             listing.learn(dict(documents), dict(zip(undated, recorded, strict=True)))
         repeated = list(listing.repeated())
-        same = pool.map(lambda pair: _same_bytes(library, *pair), repeated)
+        same = pool.map(lambda pair: _same_content(library, pair[0], pair[1], verify), repeated)
         copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
         plan = _borrow_sidecars(listing.plan(copies), library, pool)
         candidates = elsewhere.member_candidates(plan)
@@ -297,7 +390,7 @@ def _own_times(media: Sequence[Entry], library: Library, pool: ThreadPoolExecuto
 def _share_with_copies(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> Plan:
     """The plan, in which files without sidecar have that of an equal file."""
     twins = list(elsewhere.twins(plan))
-    equal = list(pool.map(lambda pair: _same_bytes(library, pair[0].media, pair[1].media), twins))
+    equal = list(pool.map(lambda pair: _same_content(library, pair[0].media, pair[1].media), twins))
     return elsewhere.with_borrowed(
         plan,
         {
@@ -329,17 +422,18 @@ def _read_document(library: Library, entry: Entry) -> tuple[Entry, Document]:
     return entry, unreadable_document(problems[0].message)
 
 
-def _same_bytes(library: Library, one: Entry, other: Entry) -> bool:
-    """Two files have the same content; False too if either cannot be read, so that both are kept."""
-    block, offset = 1 << 20, 0
-    try:
-        with opened(library, one) as a, opened(library, other) as b:
-            while (mine := a.read_at(offset, block)) == b.read_at(offset, block):
-                if not mine:
-                    return a.size == b.size
-                offset += len(mine)
-    except (OSError, MediaError):
-        return False
+def _same_content(library: Library, one: Entry, other: Entry, verify: bool = False) -> bool:
+    """Two files of one size have the same content; False too if either cannot be read, so that both are kept.
+
+    Byte for byte; by CRC-32, which archives state, where one of them is a member of an archive.
+    """
+    from pipeline.stages import checksum, have_same_bytes
+
+    problems: list[Problem] = []
+    with noting(problems, "list"):
+        if one.crc32 is None and other.crc32 is None:
+            return have_same_bytes(one, other, library)
+        return checksum(one, library, verify) == checksum(other, library, verify)
     return False
 
 
@@ -454,6 +548,7 @@ def make_report(
         "inputs": [stored_text(os.fspath(given)) for given in inputs],
         "output": stored_text(os.fspath(folder)),
         "parts": [stored_text(part.name) for part in library.parts],
+        "repeated_parts": [stored_text(path) for path in library.repeated],
         "missing_parts": list(work.audit.missing_parts),
         "audit": work.audit.report(),
         "settings": asdict(settings),
@@ -493,17 +588,20 @@ def plan(
     predicted time (seconds) and memory (MB) of both modes. Raises InputError.
     """
     settings, watch = settings or Settings(), watch or Silent()
-    library = Library.of(_as_list(inputs))
-    listing = list_library(library, watch)
-    watch.step(f"pairing {listing.count:,} files")
-    found = pair_library(listing, library, io_threads(settings))
+    library = Library.of(_as_list(inputs), settings.merge)
+    with private_scratch() as scratch:
+        library = read_archives(library, scratch, settings, watch)
+        listing = list_library(library, watch)
+        watch.step(f"pairing {listing.count:,} files")
+        found = pair_library(listing, library, io_threads(settings))
     mode = choose_mode(settings, found)
     states = found.counts()
-    missing = missing_parts(part.root for part in library.parts)
+    missing = library.missing_parts()
     elsewhere_known = {(orphan.sidecar.path, orphan.sidecar.part) for orphan in found.members}
     return {
         "inputs": [stored_text(os.fspath(given)) for given in _as_list(inputs)],
         "parts": [stored_text(part.name) for part in library.parts],
+        "repeated_parts": [stored_text(path) for path in library.repeated],
         "missing_parts": missing,
         "audit": audit(found, missing).report(),
         "listed": len(found.files),
@@ -553,7 +651,10 @@ def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dic
     index = Path(real_path(inside)) / "index.sqlite"
     if index.is_file():
         return explain_case(look_up(index, stored_text(path)))
-    return explain_case(_case_of(Library.of([inside]), path, settings or Settings()))
+    settings = settings or Settings()
+    with private_scratch() as scratch:
+        library = read_archives(Library.of([inside], merge=True), scratch, settings, Silent())
+        return explain_case(_case_of(library, path, settings))
 
 
 def _case_of(library: Library, wanted: str, settings: Settings) -> Case | OtherFile:
@@ -600,12 +701,12 @@ def _as_list(inputs: AnyPath | Sequence[AnyPath]) -> list[AnyPath]:
 def _output_folder(inputs: Sequence[AnyPath], output: AnyPath | None, library: Library) -> Path:
     """The results folder, resolved. Raises UsageError if it and an input lie inside each other, or its name is no text."""
     if output is None:
-        output = Path("results") / (stored_text(Path(real_path(inputs[0])).name) or "library")
+        output = Path("results") / (stored_text(library_name(inputs[0])) or "library")
     folder = Path(real_path(output))
     if stored_bytes(str(folder)) is not None:  # Arrow takes paths as text
         raise UsageError(f"the name of the results folder {folder} is not UTF-8: choose another with -o")
     for part in library.parts:
-        if is_inside(str(folder), part.root):
+        if part.form == "folder" and is_inside(str(folder), part.root):
             raise UsageError(f"the results folder {folder} lies inside the input {part.root}: choose another with -o")
         if is_inside(part.root, str(folder)):
             raise UsageError(f"the input {part.root} lies inside the results folder {folder}: choose another with -o")

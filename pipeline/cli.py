@@ -23,7 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Folders: the parts of one Takeout.")]
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="Folders, zips and tgzs: the parts of one Takeout.")
+]
 Mode = Annotated[
     str | None, typer.Option(help="auto, sequential or parallel. Auto takes what is predicted to be faster.")
 ]
@@ -31,6 +33,7 @@ Threads = Annotated[int | None, typer.Option(help="I/O threads over all workers.
 Processes = Annotated[int | None, typer.Option(help="Worker processes. Default: one per core.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of an existing Dask scheduler.")]
 Config = Annotated[Path | None, typer.Option(help="TOML file with settings; conf/default.toml explains each.")]
+Merge = Annotated[bool | None, typer.Option("--merge/--no-merge", help="Make one library of parts of several exports.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="On failure show the traceback.")]
@@ -68,6 +71,13 @@ def scan(
     all_tags: Annotated[
         bool | None, typer.Option("--all-tags/--no-all-tags", help="Keep every EXIF tag in exif_json.")
     ] = None,
+    verify_archives: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify-archives/--no-verify-archives", help="Read every byte of zip parts and compare the check sums."
+        ),
+    ] = None,
+    merge: Merge = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -83,6 +93,8 @@ def scan(
         "shard_files": shard_files,
         "scheduler": scheduler,
         "all_tags": all_tags,
+        "verify_archives": verify_archives,
+        "merge": merge,
     }
     with _Outcome(debug):
         _scan(list(inputs), output, _settings(flags, config), as_json, quiet)
@@ -95,6 +107,7 @@ def plan(
     threads: Threads = None,
     processes: Processes = None,
     config: Config = None,
+    merge: Merge = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -103,7 +116,7 @@ def plan(
 
     Example: takeout-index plan ~/Takeout
     """
-    flags = {"mode": mode, "threads": threads, "processes": processes}
+    flags = {"mode": mode, "threads": threads, "processes": processes, "merge": merge}
     with _Outcome(debug):
         _lean()
         from pipeline.api import plan as plan_library

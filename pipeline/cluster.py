@@ -24,12 +24,11 @@ import dask
 import dask.config
 
 from pipeline.problems import RunError
-from pipeline.storage.manifest import ShardRef
-from pipeline.storage.shards import ShardDone
 
-Build = Callable[[Sequence[ShardRef]], Any]
+#: Makes the graph of some references, with one partition for each: of shards, or of archives, which have names.
+Build = Callable[[Sequence[Any]], Any]
 #: Runs the graph that a Build makes, and yields what its partitions return, in the order in which they finish.
-Compute = Callable[[Build, Sequence[ShardRef]], Iterator[ShardDone]]
+Compute = Callable[[Build, Sequence[Any]], Iterator[Any]]
 
 #: Shards whose graph is built and submitted at once: the scheduler's memory does not grow with the library.
 WINDOW = 256
@@ -75,7 +74,7 @@ def _start_fork_server() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def synchronous(build: Build, references: Sequence[ShardRef]) -> Iterator[ShardDone]:
+def synchronous(build: Build, references: Sequence[Any]) -> Iterator[Any]:
     """Dask's synchronous scheduler: one shard after the other, in this thread."""
     for reference in references:
         yield from build([reference]).compute(scheduler="synchronous")
@@ -248,11 +247,11 @@ def current_client() -> Any | None:
 def _on(client: Any) -> Compute:
     from distributed import KilledWorker, as_completed
 
-    def compute(build: Build, references: Sequence[ShardRef]) -> Iterator[ShardDone]:
+    def compute(build: Build, references: Sequence[Any]) -> Iterator[Any]:
         waiting = deque(references)
         done = as_completed(loop=client.loop)
-        in_flight: dict[str, ShardRef] = {}
-        died: set[ShardRef] = set()
+        in_flight: dict[str, Any] = {}
+        died: set[Any] = set()
         while waiting or in_flight:
             if waiting and len(in_flight) < WINDOW // 2:
                 window = [waiting.popleft() for _ in range(min(WINDOW, len(waiting)))]
@@ -267,7 +266,7 @@ def _on(client: Any) -> Compute:
                 # Once may be somebody else's doing, or a neighbour's: a worker takes all of its tasks along.
                 if reference in died:
                     raise ClusterError(
-                        f"a worker died twice over shard {reference.name}: killed, out of memory, or by a file that "
+                        f"a worker died twice over {reference.name}: killed, out of memory, or by a file that "
                         "crashes a reader (--mode sequential shows where)"
                     ) from error
                 died.add(reference)

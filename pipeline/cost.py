@@ -107,6 +107,10 @@ MEASURED = Constants(
 )
 
 
+#: Bytes of a tgz that one core reads, inflates and examines in a second.
+INFLATE_BYTES_PER_S = 300e6
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a run would take, and which resource limits it: ``processors``, ``disk`` or ``start-up``."""
@@ -158,6 +162,12 @@ def predict(
         else constants.sequential_mb
     )
     return Prediction(work + besides, memory, bound)
+
+
+def archives_mode(*, count: int, size: int, processes: int) -> str:
+    """``parallel`` if several processes save more by inflating `count` archives of `size` bytes than their start takes."""
+    saved = size / INFLATE_BYTES_PER_S * (1 - 1 / max(1, min(count, processes)))
+    return "parallel" if saved > MEASURED.start_s[1] - MEASURED.start_s[0] else "sequential"
 
 
 def choose_mode(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pipeline.media.facts import Clip, Picture
 from pipeline.problems import Problem
@@ -13,13 +14,13 @@ from pipeline.takeout.sidecar import Sidecar
 OPERATIONS = ("open", "sidecar_read", "sidecar_parse", "content_read", "crc32", "mime", "exif", "video", "record")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):  # and no dataclass: libraries have them by the million
     """One listed file, and all that is known of it before it is opened.
 
     `path` is the path inside the export (``Takeout/…``, ``/``-separated) as `os.fsdecode` gives it, so that bytes
     which are not UTF-8 survive; `part` names the part that holds it; `modified_ns` is nanoseconds since 1970 UTC.
-    `crc32` is set where the part's own directory states it.
+    `crc32` is set where the part's own directory states it. The others say where an archive has it: `at` is the position of its
+    header, `packed` its length in the archive, `method` how it is compressed (APPNOTE 4.4.5).
     """
 
     path: str
@@ -27,6 +28,9 @@ class Entry:
     size: int
     modified_ns: int | None = None
     crc32: int | None = None
+    at: int | None = None
+    packed: int = 0
+    method: int = 0
 
     @property
     def folder(self) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from pipeline.problems import MediaError, Problem
 from pipeline.takeout.folders import FolderKind, album_names, folder_kind, is_known_year_name, is_named, year_in
 from pipeline.takeout.names import classify_name, normal
 from pipeline.takeout.pairing import FolderPairing, pair_folder
+from pipeline.takeout.parts import leads_astray
 from pipeline.takeout.sidecar import AlbumDocument, SidecarGist, gist, parse_album
 
 #: Raised when extraction changes what it reads from the same bytes; part of the name of every shard.
@@ -30,6 +30,7 @@ BYTES_PER_FILE = 3_000_000
 SAMPLE = 9
 #: Shards of a library, at least (small ones excepted), so that all workers end together; and files per shard, at most.
 SHARDS, SHARD_FILES = 32, 512
+_ASTRAY = "a path that leads out of the folder that it is unpacked in: kept as it is, never used"
 #: Files per shard, at least: a shard costs some milliseconds of its own.
 FEWEST_FILES = 16
 
@@ -181,6 +182,10 @@ class Listing:
         self.media_files += 1
         self.media_bytes += entry.size
 
+    def would_ignore(self, entry: Entry) -> bool:
+        """The name alone says that it is neither a medium nor JSON."""
+        return classify_name(entry.folder, entry.name).kind == "ignored"
+
     def refuse(self, path: str, part: str, size: int | None, state: str, reason: str) -> None:
         """Note a name that is not opened."""
         self.count += 1
@@ -296,6 +301,7 @@ class Listing:
             files.extend(self._json_files(folder, album, metadata, copies, used))
         if len(files) != self.count:
             raise AssertionError(f"{self.count:,} files were listed, but {len(files):,} have a state")
+        files = [_if_astray(file) for file in files]
         files.sort(key=lambda file: (file.path, file.part))
         return Plan(tuple(items), tuple(files), tuple(albums), tuple(orphans), kinds, dict(self.aliases))
 
@@ -435,6 +441,10 @@ def _copy(later: Entry, first: Entry) -> ListedFile:
     return ListedFile(later.path, later.part, later.size, "ignored", f"same path and content as in part {first.part}")
 
 
+def _if_astray(file: ListedFile) -> ListedFile:
+    return file if file.reason or not leads_astray(file.path) else replace(file, reason=_ASTRAY)
+
+
 def _media_items(
     folder: Folder, album: str | None, kind: FolderKind, copies: frozenset[Entry]
 ) -> Iterator[tuple[Entry, Entry, MediaItem | None]]:
@@ -454,9 +464,11 @@ def _media_items(
                 folder_kind=kind.kind,
                 folder_date=kind.date,
             )
+            if leads_astray(entry.path):
+                item = replace(item, problems=(Problem("list", "odd_path", f"part {entry.part} has {_ASTRAY}"),))
             if number:
                 message = f"part {entries[0].part} holds another file of this path"
-                item = replace(item, problems=(Problem("pair", "same_path", message),))
+                item = replace(item, problems=(*item.problems, Problem("pair", "same_path", message)))
             if pair is not None:
                 original, partner = pair.edited_of, pair.live_partner
                 item = replace(
@@ -547,27 +559,3 @@ def shard_name(items: Iterable[MediaItem], all_tags: bool = False) -> str:
             ).encode("utf-8", "surrogateescape")
         )
     return digest.hexdigest()
-
-
-_PART = re.compile(r"takeout-(\d{8}T\d{6}Z(?:-\d+)?)-(\d{3,4})(?!\d)")
-
-
-def missing_parts(paths: Iterable[str]) -> list[str]:
-    """Numbers missing in the names of an export's parts (``takeout-20240101T000000Z-001``), as names.
-
-    `paths` are those of the parts; the name may be that of a folder above.
-
-    >>> missing_parts(["/x/takeout-20240101T000000Z-001", "/x/takeout-20240101T000000Z-003/Takeout"])
-    ['takeout-20240101T000000Z-002']
-    """
-    numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
-    for path in paths:
-        if found := _PART.findall(path):
-            export, number = found[-1]
-            numbers[export, len(number)].add(int(number))
-    return [
-        f"takeout-{export}-{number:0{width}d}"
-        for (export, width), given in sorted(numbers.items())
-        for number in range(1, max(given))
-        if number not in given
-    ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
@@ -22,10 +23,36 @@ class Watch(Protocol):
         """A step begins that has no figures of its own; worth a word if it takes long."""
 
     def begin(self, files: int, size: int) -> None:
-        """Extraction begins: so many media files of so many bytes in all."""
+        """Reading begins: so many media files of so many bytes in all; 0 files where that is still to be found out."""
 
     def advance(self, files: int, size: int, problems: int) -> None:
         """A shard is done: so many more files and bytes, so many files with problems among them."""
+
+
+@contextmanager
+def following(watch: Watch, done: Callable[[], tuple[int, int]], size: int, every: float = 0.5) -> Iterator[None]:
+    """While the block reads `size` bytes, tell `watch` now and then what is `done`: files found, and bytes read."""
+    finished = threading.Event()
+    files = read = 0
+
+    def tell() -> None:
+        nonlocal files, read
+        found, position = done()
+        watch.advance(found - files, position - read, 0)
+        files, read = found, position
+
+    def follow() -> None:
+        while not finished.wait(every):
+            tell()
+
+    watch.begin(0, size)
+    thread = threading.Thread(target=follow, name="following", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
 
 
 class Silent:
@@ -63,15 +90,16 @@ class _Counts:
     @property
     def share(self) -> float:
         """Share done, weighed by bytes and by files, as either may dominate."""
-        by_files = self.files / self.all_files if self.all_files else 1.0
-        by_bytes = self.bytes / self.all_bytes if self.all_bytes else by_files
-        return min(1.0, (by_files + by_bytes) / 2)
+        by_bytes = self.bytes / self.all_bytes if self.all_bytes else None
+        by_files = self.files / self.all_files if self.all_files else 1.0 if by_bytes is None else by_bytes
+        return min(1.0, (by_files + (by_files if by_bytes is None else by_bytes)) / 2)
 
     def line(self) -> str:
         elapsed = max(time.monotonic() - self.started, 1e-6)
         left = elapsed / self.share * (1 - self.share) if self.share else None
+        files = f"{self.files:,} of {self.all_files:,} files" if self.all_files else f"{self.files:,} photos and videos"
         return (
-            f"{self.files:,} of {self.all_files:,} files, {self.files / elapsed:,.0f} files/s, "
+            f"{files}, {self.files / elapsed:,.0f} files/s, "
             f"{self.bytes / elapsed / 1e6:,.0f} MB/s, "
             f"{'ETA ' + clock(left) if left is not None else 'ETA unknown'}, {self.problems:,} with problems"
         )
@@ -128,7 +156,7 @@ class Lines:
     def advance(self, files: int, size: int, problems: int) -> None:
         """Files/s, MB/s, time left, problems."""
         self.counts.add(files, size, problems)
-        self._say("reading: " + self.counts.line(), always=self.counts.files == self.counts.all_files)
+        self._say("reading: " + self.counts.line(), always=0 < self.counts.files == self.counts.all_files)
 
 
 class Bar:

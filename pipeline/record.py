@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from pipeline.item import MediaItem, stored_bytes, stored_text
+from pipeline.item import Content, MediaItem, stored_bytes, stored_text
 from pipeline.media.facts import Clip, Exif, Picture
 from pipeline.media.sniff import mime_mismatch
 from pipeline.problems import Problem
@@ -361,6 +361,103 @@ def _title_problem(item: MediaItem) -> Iterator[Problem]:
         yield Problem("pair", "title_differs", f"the sidecar, found by the rule {item.sidecar_rule}, is titled {title}")
 
 
+#: The columns of a row that its bytes alone give, from which `with_facts` takes it up again.
+FACT_COLUMNS = (
+    *(
+        "size",
+        "crc32",
+        "crc32_source",
+        "mime",
+        "kind",
+        "width",
+        "height",
+        "orientation",
+        "rotation",
+        "duration_s",
+        "frame_rate",
+    ),
+    *(
+        "video_codec",
+        "video_created_at",
+        "video_created_local",
+        "video_utc_offset_min",
+        "video_latitude",
+        "video_longitude",
+    ),
+    *("video_altitude_m", "content_identifier", "make", "model", "lens_model", "software", "iso", "f_number"),
+    *("exposure_time_s", "focal_length_mm", "focal_length_35mm", "flash_fired", "exif_taken_text", "exif_taken_local"),
+    *(
+        "exif_utc_offset_min",
+        "exif_gps_at",
+        "exif_latitude",
+        "exif_longitude",
+        "exif_altitude_m",
+        "exif_json",
+        "problems",
+    ),
+)
+
+
+def with_facts(item: MediaItem, row: Mapping[str, Any]) -> MediaItem:
+    """The item as if its file had just been read, from the FACT_COLUMNS of the row that was made when it was."""
+    is_picture = row["kind"] == "image"
+    return replace(
+        item,
+        content=Content(row["size"], int(row["crc32"], 16), row["crc32_source"]) if row["crc32"] is not None else None,
+        mime=row["mime"],
+        kind=row["kind"],
+        picture=Picture(width=row["width"], height=row["height"], exif=_exif_of(row)) if is_picture else None,
+        clip=None if is_picture else _clip_of(row),
+        tags=orjson.loads(row["exif_json"]) if row["exif_json"] is not None else None,
+        problems=(*item.problems, *(Problem(**each) for each in row["problems"] if each["stage"] not in _BESIDE)),
+    )
+
+
+def _exif_of(row: Mapping[str, Any]) -> Exif:
+    return Exif(
+        make=row["make"],
+        model=row["model"],
+        lens_model=row["lens_model"],
+        software=row["software"],
+        orientation=row["orientation"],
+        iso=row["iso"],
+        f_number=row["f_number"],
+        exposure_time_s=row["exposure_time_s"],
+        focal_length_mm=row["focal_length_mm"],
+        focal_length_35mm=row["focal_length_35mm"],
+        flash_fired=row["flash_fired"],
+        taken_text=row["exif_taken_text"],
+        taken_local=row["exif_taken_local"],
+        utc_offset_min=row["exif_utc_offset_min"],
+        gps_at=row["exif_gps_at"],
+        latitude=row["exif_latitude"],
+        longitude=row["exif_longitude"],
+        altitude_m=row["exif_altitude_m"],
+        content_identifier=row["content_identifier"],
+    )
+
+
+def _clip_of(row: Mapping[str, Any]) -> Clip:
+    return Clip(
+        width=row["width"],
+        height=row["height"],
+        rotation=row["rotation"],
+        duration_s=row["duration_s"],
+        frame_rate=row["frame_rate"],
+        video_codec=row["video_codec"],
+        created_at=row["video_created_at"],
+        created_local=row["video_created_local"],
+        utc_offset_min=row["video_utc_offset_min"],
+        latitude=row["video_latitude"],
+        longitude=row["video_longitude"],
+        altitude_m=row["video_altitude_m"],
+        make=row["make"],
+        model=row["model"],
+        software=row["software"],
+        content_identifier=row["content_identifier"],
+    )
+
+
 def to_known(row: Mapping[str, Any]) -> Known:
     """What `to_record` knew of date and place, from the row that it made."""
     return Known(
@@ -373,24 +470,8 @@ def to_known(row: Mapping[str, Any]) -> Known:
             exif_longitude=row["sidecar_exif_longitude"],
             exif_altitude_m=row["sidecar_exif_altitude_m"],
         ),
-        exif=Exif(
-            taken_local=row["exif_taken_local"],
-            utc_offset_min=row["exif_utc_offset_min"],
-            gps_at=row["exif_gps_at"],
-            latitude=row["exif_latitude"],
-            longitude=row["exif_longitude"],
-            altitude_m=row["exif_altitude_m"],
-        ),
-        clip=Clip(
-            make=row["make"],
-            duration_s=row["duration_s"],
-            created_at=row["video_created_at"],
-            created_local=row["video_created_local"],
-            utc_offset_min=row["video_utc_offset_min"],
-            latitude=row["video_latitude"],
-            longitude=row["video_longitude"],
-            altitude_m=row["video_altitude_m"],
-        ),
+        exif=_exif_of(row),
+        clip=_clip_of(row),
         name=row["name"],
         folder_date=row["folder_date"],
         modified_at=row["modified_at"],

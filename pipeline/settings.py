@@ -29,6 +29,8 @@ class Settings:
     shard_files: int = 0  # files per shard, at most
     scheduler: str = ""  # address of an existing Dask scheduler
     all_tags: bool = False  # keep every EXIF tag in exif_json
+    verify_archives: bool = False  # read every byte of archives, and compare with their check sums
+    merge: bool = False  # several exports are parts of one library
 
     def __post_init__(self) -> None:
         if self.mode not in ("auto", "sequential", "parallel"):

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -19,12 +19,17 @@ from typing import Any
 from zlib_ng import zlib_ng
 
 from pipeline.item import OPERATIONS, Content, Entry, MediaItem
-from pipeline.media.facts import Clip, Exif
+from pipeline.media.facts import Clip, Exif, Picture
 from pipeline.media.read import read_facts
 from pipeline.problems import MediaError, Problem, noting
-from pipeline.record import to_record
+from pipeline.record import to_record, with_facts
 from pipeline.resolve import Known, own_time
-from pipeline.storage.library import Library, OpenFile, opened
+from pipeline.storage.files import OpenFile
+from pipeline.storage.known import KnownWriter, writing
+from pipeline.storage.library import InputFile, Library, opened
+from pipeline.storage.parts import Part
+from pipeline.storage.tars import TarMember, open_tar
+from pipeline.takeout.names import classify_name
 from pipeline.takeout.sidecar import parse_sidecar
 
 #: A sidecar is about 1 kB; one beyond this is refused by its size.
@@ -33,6 +38,8 @@ LARGEST_SIDECAR = 32 << 20
 BLOCK = 512 << 10
 #: Bytes from the front of a file that are kept in memory for the readers of metadata.
 HEAD = 128 << 10
+#: The same of a member of an archive, of which little else is read.
+MEMBER_HEAD = 16 << 10
 #: Items whose sidecar is read by one turn of an I/O thread: a hand-over between threads costs more than a warm read.
 TURN = 4
 #: Seconds above which opening an item has waited, for a disk or a network: then threads do it, ahead of the work.
@@ -40,7 +47,7 @@ WAITED = 0.001
 #: Turns by threads before it is looked again whether reading still waits.
 TURNS_AHEAD = 64
 
-Opened = tuple[MediaItem, OpenFile | None]
+Opened = tuple[MediaItem, InputFile | None]
 
 
 def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) -> Iterator[Opened]:
@@ -93,7 +100,7 @@ def _open_items(items: list[MediaItem], library: Library) -> list[Opened]:
 
 def _open_item(item: MediaItem, library: Library, hint: bool = False) -> Opened:
     problems: list[Problem] = []
-    spent = dict.fromkeys(OPERATIONS, 0.0)
+    spent = _no_time()
     document = None
     started = perf_counter()
     if item.sidecar is not None:
@@ -107,52 +114,65 @@ def _open_item(item: MediaItem, library: Library, hint: bool = False) -> Opened:
                 problems.extend(found)
         spent["sidecar_parse"], started = _lap(started)
     media = None
-    with noting(problems, "read"):
-        media = library.open(item.media)
-        if hint and not media.in_memory():
-            media.hint_whole_read()
+    known = library.facts_of(item.media)
+    if known is None:
+        with noting(problems, "read"):
+            media = library.open(item.media)
+            if hint and not media.in_memory():
+                media.hint()
     spent["open"], _ = _lap(started)
     item = replace(
         item, document=document, problems=(*item.problems, *problems), spent=tuple(spent[name] for name in OPERATIONS)
     )
-    return item, media
+    return (item if known is None else with_facts(item, known)), media
 
 
-def extract(opened: Opened, all_tags: bool = False) -> MediaItem:
-    """The item with everything that its bytes say, read in one pass over the file."""
+def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> MediaItem:
+    """The item with everything that its bytes say.
+
+    A folder's file is read whole, in one pass. Of a zip's member, whose size and CRC-32 the archive states, only what metadata
+    needs is read, unless to `verify` is asked for. A tar's member passes once, whole.
+    """
     item, file = opened
     if file is None:
         return item
     problems: list[Problem] = []
     spent = dict(zip(OPERATIONS, item.spent, strict=True))
     try:
-        content = None
-        head = b""
+        head = None
         with noting(problems, "read"):
-            content, head = _read_content(file, spent)
-            if not file.is_unchanged() or file.size != content.size:
-                problems.append(Problem("read", "changed", "the file changed while it was read"))
-            elif (file.size, file.modified_ns) != (item.media.size, item.media.modified_ns):
-                problems.append(Problem("read", "changed", "the file changed between listing and reading"))
-        if content is None:
-            return _finished(item, problems, spent)
-        item = replace(item, content=content)
-        if content.size == 0:
+            if isinstance(file, OpenFile):
+                content, head = _read_content(file, spent)
+                item = replace(item, content=content)
+                if not file.is_unchanged() or file.size != content.size:
+                    problems.append(Problem("read", "changed", "the file changed while it was read"))
+                elif (file.size, file.modified_ns) != (item.media.size, item.media.modified_ns):
+                    problems.append(Problem("read", "changed", "the file changed between listing and reading"))
+            else:
+                started = perf_counter()
+                head = file.read_at(0, MEMBER_HEAD)
+                spent["content_read"] += perf_counter() - started
+        if head:
+            facts = read_facts(file, head, item.media.name, all_tags)
+            for operation, seconds in facts.spent.items():
+                spent[operation] += seconds
+            item = replace(
+                item, mime=facts.mime, kind=facts.kind, picture=facts.picture, clip=facts.clip, tags=facts.tags
+            )
+            problems.extend(facts.problems)
+        elif head is not None:
             problems.append(Problem("read", "empty", "the file has no bytes"))
-            return _finished(item, problems, spent)
-        facts = read_facts(file, head, item.media.name, all_tags)
-        for operation, seconds in facts.spent.items():
-            spent[operation] += seconds
-        item = replace(item, mime=facts.mime, kind=facts.kind, picture=facts.picture, clip=facts.clip, tags=facts.tags)
-        return _finished(item, [*problems, *facts.problems], spent)
+        if not isinstance(file, OpenFile):
+            problems.extend(file.problems)
+            started = perf_counter()
+            with noting(problems, "read"):
+                item = replace(item, content=file.check(verify))
+            spent["crc32"] += perf_counter() - started
+        return replace(
+            item, problems=(*item.problems, *problems), spent=tuple(spent[operation] for operation in OPERATIONS)
+        )
     finally:
         file.close()
-
-
-def _finished(item: MediaItem, problems: list[Problem], spent: dict[str, float]) -> MediaItem:
-    return replace(
-        item, problems=(*item.problems, *problems), spent=tuple(spent[operation] for operation in OPERATIONS)
-    )
 
 
 class _Own(threading.local):
@@ -193,14 +213,93 @@ def _read_content(file: OpenFile, spent: dict[str, float]) -> tuple[Content, byt
     return Content(size, crc, "read"), head
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveRead:
+    """What a worker tells the driver of an archive that it has read: counts, no rows."""
+
+    name: str
+    media: int
+    bytes: int  # of all members
+
+
+def read_archive(part: Part, folder: str, all_tags: bool) -> ArchiveRead:
+    """Read an archive that can only be read front to back: its one pass is listing and extraction. What its members say is then
+    known in `folder` (`storage.known`); nothing of it is unpacked."""
+    problems: list[Problem] = []
+    media = size = 0
+    with writing(folder, part) as known:
+        with noting(problems, "list"), open_tar(part) as tar:
+            for member in tar:
+                size += member.size
+                media += _add_member(member, known, all_tags)
+                known.progress(tar.bytes_read, media)
+            problems.extend(tar.problems)
+        for problem in problems:
+            known.add_problem(problem.message)
+    return ArchiveRead(part.name, media, size)
+
+
+def _add_member(member: TarMember, known: KnownWriter, all_tags: bool) -> bool:
+    """Note what a member is and says. True if it is a medium."""
+    content = member.content
+    if content is None:
+        if member.type != "folder":
+            state = "hard link" if member.type == "hard link" else "ignored"
+            known.add(member, state=state, reason=f"a {member.type} in the archive, never followed")
+        return False
+    entry = Entry(member.name, "", member.size, member.modified_ns)
+    kind = classify_name(entry.folder, entry.name).kind
+    row = document = None
+    if kind == "media_candidate":
+        row = make_rows(extract((MediaItem(media=entry, file_id=""), content), all_tags))[0]
+    elif kind == "json" and member.size <= LARGEST_SIDECAR:
+        document = content.read_at(0, member.size)
+    _, crc32 = content.drain()
+    if content.ended_early:
+        known.add(member, state="unreadable", reason="truncated: the archive ends inside of it")
+    else:
+        known.add(member, crc32=crc32, document=document, row=row)
+    return row is not None
+
+
 def recorded_at(media: Entry, library: Library) -> int | None:
     """What a medium itself says of its time (`resolve.own_time`), None too if it cannot be read."""
+    if (known := library.facts_of(media)) is not None:
+        item = with_facts(MediaItem(media=media, file_id=""), known)
+        return _own_time(item.picture, item.clip)
     problems: list[Problem] = []
     with noting(problems, "read"), opened(library, media) as file:
         facts = read_facts(file, file.read_at(0, HEAD), media.name, False)
-        exif = facts.picture.exif if facts.picture else None
-        return own_time(Known(exif=exif or Exif(), clip=facts.clip or Clip()))
+        return _own_time(facts.picture, facts.clip)
     return None
+
+
+def _own_time(picture: Picture | None, clip: Clip | None) -> int | None:
+    exif = picture.exif if picture else None
+    return own_time(Known(exif=exif or Exif(), clip=clip or Clip()))
+
+
+def checksum(entry: Entry, library: Library, verify: bool = False) -> tuple[int, int]:
+    """Size and CRC-32 of a file: as its archive states them, unless to `verify` is asked for. Raises OSError, MediaError."""
+    if entry.crc32 is not None and not (verify and library.form_of(entry) == "zip"):
+        return entry.size, entry.crc32
+    with opened(library, entry) as file:
+        if isinstance(file, OpenFile):
+            content, _ = _read_content(file, _no_time())
+            return content.size, content.crc32
+        content = file.check(whole=True)
+        return content.size, content.crc32
+
+
+def have_same_bytes(one: Entry, other: Entry, library: Library) -> bool:
+    """Two files have the same content. Raises OSError, MediaError."""
+    block, offset = 1 << 20, 0
+    with opened(library, one) as a, opened(library, other) as b:
+        while (mine := a.read_at(offset, block)) == b.read_at(offset, block):
+            if not mine:
+                return a.size == b.size
+            offset += len(mine)
+    return False
 
 
 def make_rows(item: MediaItem) -> tuple[dict[str, Any], tuple[float, ...]]:
@@ -210,6 +309,10 @@ def make_rows(item: MediaItem) -> tuple[dict[str, Any], tuple[float, ...]]:
     spent = dict(zip(OPERATIONS, item.spent, strict=True))
     spent["record"] = perf_counter() - started
     return row, tuple(spent[operation] for operation in OPERATIONS)
+
+
+def _no_time() -> dict[str, float]:
+    return dict.fromkeys(OPERATIONS, 0.0)
 
 
 def _lap(started: float) -> tuple[float, float]:

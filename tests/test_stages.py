@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.item import Entry, MediaItem
 from pipeline.stages import extract, read_sidecars
-from pipeline.storage.library import Library, OpenFile
+from pipeline.storage.library import InputFile, Library
 from tests.conftest import write_tree
 
 
@@ -40,7 +40,10 @@ class SlowLibrary:
         self.lock = threading.Lock()
         self.waiting = self.most = 0
 
-    def open(self, entry: Entry) -> OpenFile:
+    def facts_of(self, entry: Entry) -> None:
+        return None
+
+    def open(self, entry: Entry) -> InputFile:
         with self.lock:
             self.waiting += 1
             self.most = max(self.most, self.waiting)

@@ -69,8 +69,11 @@ class Boxes:
     def note_cut_media(self, index: Box) -> None:
         """Look whether the media behind `index`, the file's `moov` or `meta`, is all there: a header or two, read.
 
-        Nothing is said about other boxes behind it: writers append what they like, not all of it boxes.
+        Nothing is said about other boxes behind it: writers append what they like, not all of it boxes. Nor is anything of a
+        source whose end costs more than all the rest.
         """
+        if not self._source.seekable:
+            return
         for box in islice(self._walk(index.end, self.size, top=True, quiet=True), 8):
             if box.name == b"mdat" and not box.whole:
                 self.note("truncated", "the file ends inside of its media data")

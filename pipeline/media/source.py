@@ -19,8 +19,12 @@ class Source(Protocol):
     def size(self) -> int:
         """Length in bytes."""
 
+    @property
+    def seekable(self) -> bool:
+        """Its end costs no more than its beginning: else what is nice to know there is left out."""
+
     def read_at(self, offset: int, length: int) -> bytes:
-        """The bytes [offset, offset + length), fewer at the end, none past it. May raise OSError."""
+        """The bytes [offset, offset + length), fewer at the end, none past it. May raise OSError, MediaError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,11 @@ class BytesSource:
     """A block in memory."""
 
     data: bytes
+
+    @property
+    def seekable(self) -> bool:
+        """It is."""
+        return True
 
     @property
     def size(self) -> int:
@@ -46,6 +55,11 @@ class SliceSource:
     whole: Source
     start: int
     size: int
+
+    @property
+    def seekable(self) -> bool:
+        """As the whole is."""
+        return self.whole.seekable
 
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length) of the window, fewer at its end."""
@@ -66,6 +80,11 @@ class HeadSource:
     def size(self) -> int:
         """Length in bytes."""
         return self.whole.size
+
+    @property
+    def seekable(self) -> bool:
+        """As the whole is."""
+        return self.whole.seekable
 
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length), fewer at the end."""

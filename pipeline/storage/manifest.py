@@ -25,6 +25,9 @@ _ENTRY = pa.struct(
         ("size", pa.int64()),
         ("modified_ns", pa.int64()),
         ("crc32", pa.uint32()),
+        ("at", pa.int64()),
+        ("packed", pa.int64()),
+        ("method", pa.int32()),
     ]
 )
 _SCHEMA = pa.schema(
@@ -91,13 +94,7 @@ def _row(item: MediaItem) -> dict[str, Any]:
 
 
 def _entry_row(entry: Entry) -> dict[str, Any]:
-    return {
-        "path": os.fsencode(entry.path),
-        "part": os.fsencode(entry.part),
-        "size": entry.size,
-        "modified_ns": entry.modified_ns,
-        "crc32": entry.crc32,
-    }
+    return entry._asdict() | {"path": os.fsencode(entry.path), "part": os.fsencode(entry.part)}
 
 
 def _item(row: dict[str, Any]) -> MediaItem:
@@ -116,4 +113,4 @@ def _item(row: dict[str, Any]) -> MediaItem:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    return Entry(os.fsdecode(row["path"]), os.fsdecode(row["part"]), row["size"], row["modified_ns"], row["crc32"])
+    return Entry(**(row | {"path": os.fsdecode(row["path"]), "part": os.fsdecode(row["part"])}))

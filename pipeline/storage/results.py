@@ -64,6 +64,11 @@ class Results:
         return self.work / "shards"
 
     @property
+    def known(self) -> Path:
+        """What is known of archives that are read but once."""
+        return self.work / "known"
+
+    @property
     def scratch(self) -> Path:
         """Dask's own files."""
         return self.work / "scratch"
@@ -104,7 +109,7 @@ def claimed(folder: Path) -> Iterator[Results]:
         for name in os.listdir(results.work):
             if name != "lock":
                 _remove(results.work / name)
-        for path in (results.shards, results.scratch, results.new):
+        for path in (results.shards, results.known, results.scratch, results.new):
             private_folder(path)
         yield results
         with uninterrupted():

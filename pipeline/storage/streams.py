@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from zlib_ng import zlib_ng
 
-from pipeline.problems import MediaError
+from pipeline.item import Content
+from pipeline.problems import MediaError, Problem
 
 #: Members up to this size are kept whole.
 WHOLE = 32 << 20
@@ -25,36 +26,44 @@ class Streamed:
     `feed` may raise MediaError or OSError: so do all reads of what had not come by then.
     """
 
-    __slots__ = ("_crc32", "_ended", "_ends", "_error", "_feed", "_passed", "_pieces", "size")
+    problems: tuple[Problem, ...] = ()
+    seekable = True  # what is passed over has to be read all the same
+    __slots__ = ("_crc32", "_ended", "_ends", "_feed", "_pieces", "error", "passed", "size")
 
     def __init__(self, size: int, feed: Callable[[], bytes | memoryview]) -> None:
         self.size = size
         self._feed = feed
         self._pieces: list[bytes | memoryview] = []
         self._ends: list[int] = []  # where each of them ends
-        self._passed = 0
+        self.passed = 0
         self._crc32 = 0
         self._ended = False
-        self._error: MediaError | OSError | None = None
+        self.error: MediaError | OSError | None = None
+
+    @classmethod
+    def of(cls, data: bytes) -> Streamed:
+        """All of it, had before."""
+        pieces = [data]
+        return cls(len(data), lambda: pieces.pop() if pieces else b"")
 
     @property
     def ended_early(self) -> bool:
         """Its end has been met, and bytes of its declared size are missing."""
-        return self._ended and self._passed < self.size
+        return self._ended and self.passed < self.size
 
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length), fewer at the end. Raises MediaError if they have passed and are not kept."""
         end = min(offset + length, self.size)
         if offset < 0 or offset >= end:
             return b""
-        while self._passed < end and self._pull(offset):
+        while self.passed < end and self._pull(offset):
             pass
-        end = min(end, self._passed)
+        end = min(end, self.passed)
         found = []
         index = bisect_right(self._ends, offset)
         while offset < end:
-            piece = self._pieces[index]
-            start = self._ends[index] - len(piece)
+            piece = self._pieces[index] if index < len(self._pieces) else b""
+            start = self._ends[index] - len(piece) if piece else end
             if offset < start:
                 raise MediaError(
                     f"not_kept: bytes from {offset:,} are needed again; they lie too far back in the archive"
@@ -72,36 +81,55 @@ class Streamed:
         self.drain()
         return data
 
-    def drain(self) -> tuple[int, int]:
-        """Size and CRC-32 of all bytes that there are. Raises MediaError if they are more than its header says."""
-        while self._pull(self._passed):
-            pass
-        return self._passed, self._crc32
+    def drain(self, keep: bool = False) -> tuple[int, int]:
+        """Size and CRC-32 of all bytes that there are. Raises MediaError if they are more than its header says.
 
-    def _pull(self, wanted: int) -> bool:
+        What passes only now can be read later if asked to `keep` it; memory that is used again at once is faster.
+        """
+        while self._pull(self.passed, keep):
+            pass
+        return self.passed, self._crc32
+
+    def check(self, whole: bool = True) -> Content:
+        """Size and CRC-32, for which all is read. Raises MediaError, OSError."""
+        return Content(*self.drain(), "read")
+
+    def in_memory(self) -> bool:
+        """As far as can be said: whoever gives the feed reads ahead."""
+        return True
+
+    def hint(self) -> None:
+        """Nothing is left to be hinted at."""
+
+    def close(self) -> None:
+        """Whoever gave the feed has what is open."""
+
+    def _pull(self, wanted: int, keep: bool = True) -> bool:
         """Take in the next piece, keep what is `wanted` and behind; False at the end."""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         if self._ended:
             return False
         try:
             piece = self._feed()
         except (MediaError, OSError) as error:
-            self._error = error
+            self.error = error
             raise
         if not piece:
             self._ended = True
             return False
-        if self._passed + len(piece) > self.size:
-            piece = piece[: self.size - self._passed]
-            self._error = MediaError(f"damaged: there is more of it than the {self.size:,} bytes that its header says")
+        if self.passed + len(piece) > self.size:
+            piece = piece[: self.size - self.passed]
+            self.error = MediaError(f"damaged: there is more of it than the {self.size:,} bytes that its header says")
         self._crc32 = zlib_ng.crc32(piece, self._crc32)
-        self._passed += len(piece)
+        self.passed += len(piece)
+        if not keep:
+            return True
         self._pieces.append(piece)
-        self._ends.append(self._passed)
+        self._ends.append(self.passed)
         if self.size > WHOLE:
             # The pieces of the head are those that end before KEPT_HEAD, and one more.
             head = bisect_left(self._ends, KEPT_HEAD) + 1
-            gone = bisect_right(self._ends, min(wanted, self._passed - WINDOW))
+            gone = bisect_right(self._ends, min(wanted, self.passed - WINDOW))
             del self._pieces[head:gone], self._ends[head:gone]
         return True

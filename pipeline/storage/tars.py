@@ -11,11 +11,14 @@ import re
 import stat
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pipeline.problems import MediaError, Problem, describe
+from pipeline.storage.archives import Archive
 from pipeline.storage.gzips import MAGIC, gunzip
+from pipeline.storage.parts import Part
 from pipeline.storage.streams import Streamed
 
 #: Bytes of one read of the file. What it inflates to then passes while it is in the CPU's cache. A thread that inflates
@@ -68,6 +71,14 @@ class TarMember:
     type: str  # "file", "folder", "hard link", "symbolic link", "FIFO", "device", "other"
     target: str = ""  # of a link
     content: Streamed | None = None
+
+
+@contextmanager
+def open_tar(part: Part) -> Iterator[TarReader]:
+    """The reader of a part. Raises OSError, MediaError if it is no regular file, or not the one that was listed."""
+    assert part.stamp is not None
+    archive = Archive(part.root, part.stamp, random=False)
+    yield TarReader(archive.descriptor)
 
 
 class TarReader:

@@ -73,13 +73,13 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f&?'/\\:*\"<>|%]")
 STILLS = (".heic", ".jpg", ".jpeg", ".heif", ".png", ".dng", ".webp", ".gif", ".avif")
 
 _NO_MEDIA = {
-    ".html", ".htm", ".csv", ".txt", ".md", ".pdf", ".xml", ".xmp", ".ics", ".vcf", ".mbox", ".zip", ".tgz", ".gz", ".tar",
-    ".rar", ".7z", ".db", ".ini", ".log", ".url", ".lnk", ".exe", ".doc", ".docx", ".xls", ".xlsx", ".mp3", ".wav", ".srt",
-    ".aae", ".thm", ".part", ".crdownload", ".sqlite", ".ppt", ".pptx", ".odt", ".ods", ".odp", ".rtf", ".epub", ".eml",
-    ".json5", ".jsonl", ".yaml", ".yml", ".toml", ".js", ".css", ".py", ".sh", ".bat", ".dll", ".iso", ".dmg", ".apk",
-    ".parquet", ".tsv", ".kml", ".kmz", ".gpx", ".tcx", ".fit", ".flac", ".ogg", ".opus", ".aac", ".wma", ".vtt", ".bak",
-    ".tmp",
+    ".html", ".htm", ".csv", ".txt", ".md", ".pdf", ".xml", ".xmp", ".ics", ".vcf", ".mbox", ".db", ".ini", ".log",
+    ".url", ".lnk", ".exe", ".doc", ".docx", ".xls", ".xlsx", ".mp3", ".wav", ".srt", ".aae", ".thm", ".part",
+    ".crdownload", ".sqlite", ".ppt", ".pptx", ".odt", ".ods", ".odp", ".rtf", ".epub", ".eml", ".json5", ".jsonl",
+    ".yaml", ".yml", ".toml", ".js", ".css", ".py", ".sh", ".bat", ".dll", ".iso", ".dmg", ".apk", ".parquet", ".tsv",
+    ".kml", ".kmz", ".gpx", ".tcx", ".fit", ".flac", ".ogg", ".opus", ".aac", ".wma", ".vtt", ".bak", ".tmp",
 }  # fmt: skip
+_ARCHIVES = {".zip", ".tgz", ".gz", ".tar", ".rar", ".7z"}
 _SYSTEM_NAMES = {
     ".ds_store", "thumbs.db", "desktop.ini", ".localized", ".directory", ".picasa.ini", "ehthumbs.db", "icon\r",
 }  # fmt: skip
@@ -122,6 +122,8 @@ def classify_name(folder: str, name: str) -> NameClass:
     if lower.endswith(".json"):
         return _JSON
     extension = split_extension(lower)[1]
+    if extension in _ARCHIVES:
+        return NameClass("ignored", "an archive among the files: to have it read, give it as an INPUT of its own")
     if extension in _NO_MEDIA:
         return NameClass("ignored", f"{extension} files are neither photos nor videos")
     return _MEDIA

@@ -380,6 +380,7 @@ class Counting:
         self.front, self.back, self.gap = front, back, gap
         self.size = len(front) + gap + len(back)
         self.reads = self.bytes = 0
+        self.seekable = True
 
     def read_at(self, offset: int, length: int) -> bytes:
         self.reads += 1

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.item import Entry
 from pipeline.problems import MediaError
-from pipeline.storage.library import InputError, Library, Refused, opened
+from pipeline.storage.library import Library, opened
+from pipeline.storage.parts import InputError, Refused
 
 
 def tree(root: Path, *paths: str) -> Path:

@@ -58,6 +58,21 @@ def test_of_a_large_one_the_head_and_a_window_are_kept(data: bytes, step: int, r
         assert streamed.drain() == (len(data), zlib.crc32(data))
 
 
+def test_what_is_drained_is_kept_if_asked_for() -> None:
+    data = bytes(range(100))
+    for keep in (True, False):
+        streamed = Streamed(len(data), feed(cut_up(data, 7)))
+        assert streamed.read_at(0, 10) == data[:10]
+        assert streamed.drain(keep) == (100, zlib.crc32(data))
+        assert streamed.read_at(3, 11) == data[3:14]
+        for offset, length in ((14, 1), (10, 90), (99, 5)):
+            if keep:
+                assert streamed.read_at(offset, length) == data[offset : offset + length]
+            else:
+                with pytest.raises(MediaError, match="not_kept: "):
+                    streamed.read_at(offset, length)
+
+
 def test_a_read_longer_than_the_window_has_all_its_bytes() -> None:
     data = bytes(range(256)) * 4
     with mock.patch.multiple(streams, WHOLE=40, KEPT_HEAD=10, WINDOW=20):

@@ -1,0 +1,117 @@
+"""Archives: files that hold files. Recognised by content, opened once per process, read at positions, watched for changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+from pipeline.problems import MediaError
+from pipeline.storage.files import READ_FLAGS
+
+#: Ends of the names of archives, as downloaded or made by others.
+_SUFFIXES = (".zip", ".tgz", ".tar.gz", ".tar", ".taz")
+#: Bytes at either end of an archive that tell it from others: behind those of a zip is the end of its directory, with the check
+#: sums of some hundred members; behind those of a tgz the check sum of all.
+_ENDS = 64 << 10
+#: Archives that a process keeps open.
+MOST_OPEN = 256
+
+
+class Stamp(NamedTuple):
+    """What tells whether a file is still the one that was listed."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, state: os.stat_result) -> Stamp:
+        """The stamp of a file."""
+        return cls(state.st_ino, state.st_size, state.st_mtime_ns)
+
+    def change(self, path: str) -> str | None:
+        """What has become of the file at this path: ``has changed``, ``has vanished``, or None."""
+        try:
+            return None if Stamp.of(os.stat(path)) == self else "has changed"
+        except OSError:
+            return "has vanished"
+
+
+class Archive:
+    """An archive open for reading; it is closed when nobody refers to it any more."""
+
+    def __init__(self, path: str, stamp: Stamp, random: bool = True) -> None:
+        self.path, self.stamp = path, stamp
+        self.descriptor = os.open(path, READ_FLAGS)
+        self.check()
+        # Of a zip a few kilobytes are wanted here and there; read-ahead would fetch many times as much.
+        os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_RANDOM if random else os.POSIX_FADV_SEQUENTIAL)
+
+    def check(self) -> None:
+        """Raises MediaError if the archive is no longer what it was when the run began."""
+        state = os.fstat(self.descriptor)
+        if not stat.S_ISREG(state.st_mode) or Stamp.of(state) != self.stamp:
+            raise MediaError(f"changed: {self.path.rpartition('/')[2]}, which has it, has changed since the run began")
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """The bytes [offset, offset + length), fewer at the end."""
+        return os.pread(self.descriptor, length, offset) if length > 0 and offset >= 0 else b""
+
+    def read_all(self, offset: int, length: int) -> bytes:
+        """The same, of any length: the system gives at most 2 GiB at a time."""
+        blocks: list[bytes] = []
+        while length > 0 and (block := self.read_at(offset, min(length, 1 << 30))):
+            blocks.append(block)
+            offset, length = offset + len(block), length - len(block)
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # which is gone when the program ends
+        if (descriptor := getattr(self, "descriptor", -1)) >= 0:
+            close(descriptor)
+
+
+@lru_cache(maxsize=MOST_OPEN)
+def open_archive(path: str, stamp: Stamp) -> Archive:
+    """The archive, opened once per process. Raises OSError, or MediaError if it has changed."""
+    return Archive(path, stamp)
+
+
+def is_archive_name(name: str) -> bool:
+    """A file is called like an archive that may be a part of an export.
+
+    >>> is_archive_name("takeout-20240101T000000Z-001 (1).zip"), is_archive_name("a.jpg")
+    (True, False)
+    """
+    return name.lower().endswith(_SUFFIXES)
+
+
+def form_of(path: str) -> str | None:
+    """``zip`` or ``tar`` (gzipped or not) by content, else by name; None if it is neither. Raises OSError."""
+    descriptor = os.open(path, READ_FLAGS)
+    try:
+        head = os.pread(descriptor, 512, 0)
+    finally:
+        os.close(descriptor)
+    if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK\7\x08"):
+        return "zip"
+    if head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar":
+        return "tar"
+    name = path.lower()
+    return None if not is_archive_name(name) else "zip" if name.endswith(".zip") else "tar"
+
+
+def fingerprint(path: str) -> bytes:
+    """Equal for two downloads of one part: a digest of size, beginning and end. Raises OSError."""
+    descriptor = os.open(path, READ_FLAGS)
+    try:
+        size = os.fstat(descriptor).st_size
+        digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+        digest.update(os.pread(descriptor, _ENDS, 0))
+        digest.update(os.pread(descriptor, _ENDS, max(size - _ENDS, 0)))
+    finally:
+        os.close(descriptor)
+    return digest.digest()

@@ -1,0 +1,198 @@
+"""Known facts: what one pass over an archive that can only be read front to back has found out about each of its members.
+
+One Parquet file per part, one row per member, in the archive's order: `Entry.at` is the number of the row. JSON files are kept
+whole, of media the columns that `record.with_facts` takes up again. Nothing else of the archive is kept anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.item import Entry, stored_text
+from pipeline.problems import MediaError
+from pipeline.record import FACT_COLUMNS, RECORD
+from pipeline.storage.durable import whole_file
+from pipeline.storage.parts import Part, Refused
+from pipeline.storage.streams import Streamed
+from pipeline.storage.tars import TarMember
+from pipeline.takeout.parts import paths_in_export
+
+#: Rows, and bytes of JSON, of one row group, which is what is read for one of them; and groups kept in memory.
+GROUP, GROUP_BYTES, GROUPS = 256, 4 << 20, 64
+
+#: Bytes of an archive after which its reader tells how far it is, and where.
+TOLD, PROGRESS = 8 << 20, ".progress"
+
+_FACTS = pa.schema([RECORD.field(name) for name in FACT_COLUMNS])
+_SCHEMA = pa.schema(
+    [
+        pa.field("member", pa.binary()),  # its name in the archive
+        pa.field("modified_ns", pa.int64()),
+        pa.field("state", pa.string()),  # null, "hard link", or that of a Refused
+        pa.field("reason", pa.string()),  # of a hard link, null: see target
+        pa.field("target", pa.binary()),
+        pa.field("document", pa.binary()),  # a JSON file
+        *_FACTS,
+    ]
+)
+_LISTED = ["member", "modified_ns", "state", "reason", "target", "size", "crc32"]
+
+
+class KnownWriter:
+    """Writes the rows of one part, a row group at a time."""
+
+    def __init__(self, writer: pq.ParquetWriter, progress: int) -> None:
+        self._writer, self._progress = writer, progress
+        self._told = 0
+        self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
+
+    def add(
+        self,
+        member: TarMember,
+        *,
+        state: str | None = None,
+        reason: str | None = None,
+        crc32: int | None = None,
+        document: bytes | None = None,
+        row: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add a member. `state` is None, ``hard link``, or that of a Refused; `row` that of a medium."""
+        facts = {name: row[name] if row else None for name in FACT_COLUMNS}
+        self._rows.append(
+            facts
+            | {
+                "member": os.fsencode(member.name),
+                "modified_ns": member.modified_ns,
+                "state": state,
+                "reason": reason,
+                "target": os.fsencode(member.target),
+                "document": document,
+                "size": member.size,
+                "crc32": facts["crc32"] if crc32 is None else f"{crc32:08x}",
+            }
+        )
+        self._bytes += len(document or b"")
+        if len(self._rows) == GROUP or self._bytes > GROUP_BYTES:
+            self.flush()
+
+    def add_problem(self, reason: str) -> None:
+        """Add what is wrong with the archive as a whole."""
+        self._rows.append(
+            dict.fromkeys(_SCHEMA.names) | {"member": b"", "state": "part", "reason": stored_text(reason)}
+        )
+
+    def progress(self, size: int, media: int) -> None:
+        """Tell who follows how many bytes of the archive, and media, have been read."""
+        if size - self._told >= TOLD:
+            self._told = size
+            os.pwrite(self._progress, struct.pack("<QQ", size, media), 0)
+
+    def flush(self) -> None:
+        """Write what there is."""
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=_SCHEMA), row_group_size=GROUP)
+            self._rows, self._bytes = [], 0
+
+
+def _path(folder: str, part: Part) -> Path:
+    assert part.stamp is not None
+    return Path(folder) / f"{part.stamp.inode:x}-{part.stamp.size:x}-{part.stamp.modified_ns:x}.parquet"
+
+
+@contextmanager
+def writing(folder: str, part: Part) -> Iterator[KnownWriter]:
+    """The writer of what is known of a part; its file is there, whole, when the block ends without an error."""
+    path = _path(folder, part)
+    progress = os.open(path.with_suffix(PROGRESS), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with whole_file(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as file:
+            writer = KnownWriter(file, progress)
+            yield writer
+            writer.flush()
+    finally:
+        os.close(progress)
+
+
+def progress(folder: str, part: Part) -> tuple[int, int]:
+    """Bytes of the archive that have been read so far, and media found in them."""
+    try:
+        read, media = struct.unpack("<QQ", _path(folder, part).with_suffix(PROGRESS).read_bytes())
+    except (OSError, struct.error):
+        return 0, 0
+    return read, media
+
+
+def walk_known(folder: str, part: Part) -> Iterator[Entry | Refused]:
+    """Every file of a part, in the archive's order; and, as Refused under the archive's own name, what is wrong with it."""
+    with pq.ParquetFile(_path(folder, part)) as file:
+        rows = file.read(columns=_LISTED, use_threads=False).to_pylist()
+    names = [os.fsdecode(row["member"]) for row in rows]
+    paths = paths_in_export(names)
+    places = {name: at for at, (name, row) in enumerate(zip(names, rows, strict=True)) if row["state"] is None}
+    for at, (path, row) in enumerate(zip(paths, rows, strict=True)):
+        state, size = row["state"], row["size"]
+        if state == "part":
+            yield Refused(part.name, part.name, "unreadable", row["reason"], part.stamp.size if part.stamp else None)
+            continue
+        if state == "hard link":
+            target = places.get(os.fsdecode(row["target"]))
+            if target is None:
+                yield Refused(path, part.name, "ignored", "a hard link to what is not in the archive, never followed")
+                continue
+            at, row = target, rows[target]
+            size = row["size"]
+        elif state is not None:
+            yield Refused(path, part.name, state, row["reason"], size)
+            continue
+        crc32 = None if row["crc32"] is None else int(row["crc32"], 16)
+        yield Entry(path, part.name, size, row["modified_ns"], crc32, at)
+
+
+def open_known(folder: str, part: Part, entry: Entry) -> Streamed:
+    """A JSON file. Raises MediaError if it was too large to be kept, or is none."""
+    document = _value(folder, part, entry, ("document",))["document"]
+    if document is None:
+        raise MediaError(f"too_large: {entry.size:,} bytes are more than is kept of {part.name}")
+    return Streamed.of(document)
+
+
+def facts_of(folder: str, part: Part, entry: Entry) -> dict[str, Any]:
+    """The FACT_COLUMNS of a medium."""
+    return _value(folder, part, entry, FACT_COLUMNS)
+
+
+def _value(folder: str, part: Part, entry: Entry, columns: tuple[str, ...]) -> dict[str, Any]:
+    assert entry.at is not None
+    path = str(_path(folder, part))
+    modified_ns, thread = os.stat(path).st_mtime_ns, threading.get_ident()
+    starts = _file(path, modified_ns, thread)[1]
+    number = bisect_right(starts, entry.at) - 1
+    group = _group(path, modified_ns, number, columns, thread)
+    (row,) = group.slice(entry.at - starts[number], 1).to_pylist()
+    return row
+
+
+@lru_cache(maxsize=GROUPS)
+def _group(path: str, modified_ns: int, number: int, columns: tuple[str, ...], thread: int) -> pa.Table:
+    return _file(path, modified_ns, thread)[0].read_row_group(number, columns=list(columns), use_threads=False)
+
+
+@lru_cache(maxsize=64)
+def _file(path: str, _modified_ns: int, _thread: int) -> tuple[pq.ParquetFile, list[int]]:
+    """The open file, and where its row groups begin. Its footer is parsed once per thread, as threads cannot share it."""
+    file = pq.ParquetFile(path)
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    return file, [0, *accumulate(sizes)]

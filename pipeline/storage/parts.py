@@ -1,0 +1,198 @@
+"""Parts: what the INPUTs of a command amount to. Folders and archives, each a part of one export."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.problems import UsageError
+from pipeline.storage.archives import Stamp, fingerprint, form_of, is_archive_name
+from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
+
+
+class InputError(UsageError):
+    """An INPUT that cannot be used as given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One folder or archive of the export.
+
+    `form` is ``folder``, ``zip`` or ``tar`` (compressed or not). Of a folder, `prefix` + the path below `root` is the path
+    inside the export; `without` are paths below that are parts of their own. Of an archive, `root` is its path and `stamp` what
+    it was when the run began.
+    """
+
+    name: str
+    root: str
+    form: str = "folder"
+    prefix: str = ""
+    without: frozenset[str] = frozenset()
+    stamp: Stamp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A listed name that is not opened: `state` is ``ignored`` or ``unreadable``, `reason` says why.
+
+    What is wrong with an archive as a whole is one too, under the archive's own name.
+    """
+
+    path: str
+    part: str
+    state: str
+    reason: str
+    size: int | None = None
+
+
+def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list[str]]:
+    """The parts that `inputs` amount to, and the paths of archives that repeat another of them. Raises InputError."""
+    folders: list[str] = []
+    archives: dict[str, None] = {}
+    for given in inputs:
+        root = real_path(given)
+        try:
+            mode = os.stat(root).st_mode
+            if stat.S_ISDIR(mode):
+                os.scandir(root).close()
+            elif stat.S_ISREG(mode) and (is_archive_name(root) or form_of(root)):
+                archives[root] = None
+                continue
+        except OSError as error:
+            raise InputError(f"cannot read {_shown(given)}: {os.strerror(error.errno or 0)}") from error
+        if not stat.S_ISDIR(mode):
+            raise InputError(f"{_shown(given)} is not a folder, nor a zip, tgz or tar archive")
+        if root in folders:
+            raise InputError(f"{_shown(given)} is given twice")
+        folders.append(root)
+    for root in folders:
+        for other in folders:
+            if root != other and is_inside(root, other):
+                raise InputError(f"{_shown(root)} lies inside {_shown(other)}; give one of the two")
+    parts: list[Part] = []
+    for root in folders:
+        beside = list(_archives_in(root))
+        archives |= dict.fromkeys(beside)
+        parts.extend(
+            replace(part, without=part.without | {path[len(root) + 1 :] for path in beside})
+            if part.root == root
+            else part
+            for part in _folder_parts(root)
+        )
+    found, repeated = _without_repeated(list(archives))
+    parts.extend(found)
+    names = _unique_names([part.root for part in parts])
+    return [replace(part, name=name) for name, part in zip(names, parts, strict=True)], repeated
+
+
+def _archives_in(root: str) -> Iterator[str]:
+    """The archives that lie directly in a folder given as INPUT, as downloaded. In a Takeout they are files like others."""
+    if any(is_takeout(component) for component in root.split("/")[-SEARCHED:]):
+        return
+    with os.scandir(root) as entries:
+        yield from sorted(e.path for e in entries if is_archive_name(e.name) and e.is_file(follow_symlinks=False))
+
+
+def _without_repeated(paths: list[str]) -> tuple[list[Part], list[str]]:
+    """A part for each archive but copies of earlier ones, which browsers call ``… (1).zip``; and the copies."""
+    parts: list[Part] = []
+    repeated: list[str] = []
+    seen: set[bytes] = set()
+    for path in sorted(paths, key=lambda path: (len(path), path)):  # "x.zip" before "x (1).zip"
+        try:
+            stamp, mark = Stamp.of(os.stat(path)), fingerprint(path)
+            form = form_of(path)
+        except OSError:
+            parts.append(Part("", path, "zip"))  # the walk says why it cannot be read
+            continue
+        if mark in seen and stamp.size:
+            repeated.append(path)
+            continue
+        seen.add(mark)
+        parts.append(Part("", path, form or "zip", stamp=stamp))
+    return sorted(parts, key=lambda part: part.root), repeated
+
+
+def real_path(given: str | os.PathLike[str]) -> str:
+    """A path as people give it, absolute, with links and ``~`` resolved. Raises InputError if it is none."""
+    if not os.fspath(given):
+        raise InputError("an empty path was given")
+    if "\0" in os.fspath(given):
+        raise InputError(f"{_shown(given)} is no path")
+    try:
+        return os.path.realpath(Path(given).expanduser())
+    except RuntimeError as error:  # "~stranger"
+        raise InputError(f"{_shown(given)}: {error}") from error
+
+
+def library_name(given: str | os.PathLike[str]) -> str:
+    """What a library is called after its first INPUT: the name of the folder, or of the export that the archive is of."""
+    path = Path(real_path(given))
+    return path.name if path.is_dir() else export_of(path.name) or path.stem
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """`path` is `folder` or lies below it (both absolute and resolved)."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    return ascii(os.fspath(path)) if not os.fspath(path).isprintable() else os.fspath(path)
+
+
+def _child_folders(root: str) -> list[str]:
+    try:
+        with os.scandir(root) as entries:
+            return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+    except OSError:
+        return []  # the walk lists it as unreadable
+
+
+def _takeouts_below(root: str, depth: int = SEARCHED) -> Iterator[str]:
+    """Folders called Takeout, or nearly so, relative to `root`."""
+    for child in _child_folders(root):
+        if is_takeout(child):
+            yield child
+        elif depth > 1:
+            yield from (f"{child}/{found}" for found in _takeouts_below(f"{root}/{child}", depth - 1))
+
+
+def _folder_parts(root: str) -> Iterator[Part]:
+    """The parts that a folder given as INPUT amounts to, with the path of each inside the export.
+
+    People give the folder that holds ``Takeout``, ``Takeout`` itself, ``Takeout/Google Photos``, or a folder in which
+    several archives were unpacked side by side (``takeout-…-001/Takeout``, ``takeout-…-002/Takeout``; on a Mac ``Takeout``,
+    ``Takeout 2``). What lies in none of them is a part of its own.
+    """
+    roots: dict[str, str] = {}
+    if not is_takeout(root.rpartition("/")[2]):
+        for found in _takeouts_below(root):
+            above, _, name = f"{root}/{found}".rpartition("/")
+            if name == "Takeout":
+                roots[above] = ""
+            else:
+                roots[f"{above}/{name}"] = "Takeout/"
+    roots.setdefault(root, prefix_of(root))
+    for each, prefix in sorted(roots.items()):
+        inner = frozenset(other[len(each) + 1 :] for other in roots if other != each and is_inside(other, each))
+        yield Part("", each, prefix=prefix, without=inner)
+
+
+def _unique_names(roots: list[str]) -> list[str]:
+    """The shortest trailing paths that tell the roots apart.
+
+    >>> _unique_names(["/a/x/Takeout", "/a/y/Takeout", "/b/z"])
+    ['x/Takeout', 'y/Takeout', 'z']
+    """
+    names = []
+    for root in roots:
+        components = root.strip("/").split("/")
+        for length in range(1, len(components) + 1):
+            name = "/".join(components[-length:])
+            if sum(other == "/" + name or other.endswith("/" + name) for other in roots) <= 1:
+                break
+        names.append(name)
+    return names

@@ -1,0 +1,542 @@
+"""Zip archives, read in place: the directory lists them, members are read at their positions, nothing is unpacked.
+
+Python's `zipfile` gives up a whole archive for one damaged name or a cut directory, makes a dozen objects per member, and reads
+what contradicts itself without a word. The format is PKWARE's APPNOTE 6.3.10, whose sections are named below.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from zlib_ng import zlib_ng
+
+from pipeline.item import Content, Entry
+from pipeline.problems import MediaError, Problem
+from pipeline.storage.archives import Archive, open_archive
+from pipeline.storage.parts import Part, Refused
+from pipeline.storage.streams import Streamed
+from pipeline.storage.unpacking import BLOCK, BZIP2, DEFLATED, LZMA, Unpacking
+from pipeline.takeout.parts import paths_in_export
+
+#: Bytes of a medium that are fetched together with its header; more are read when they are asked for.
+FIRST = 16 << 10
+#: Compressed bytes read at a time.
+PACKED_BLOCK = 64 << 10
+#: A compressed member up to this size is inflated to its end if that is asked for; beyond, only as far as must be.
+CHEAP = 128 << 10
+#: A directory has some hundred bytes per member; one beyond this is not believed.
+LARGEST_DIRECTORY = 1 << 30
+
+STORED = 0
+#: `Entry.method` of what is encrypted, whatever the method is.
+ENCRYPTED = -1
+_METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+
+_LOCAL = struct.Struct("<4sHHHHHIIIHH")  # 4.3.7
+_CENTRAL = struct.Struct("<4sBBHHHHHIIIHHHHHII")  # 4.3.12
+_END = struct.Struct("<4sHHHHIIH")  # 4.3.16
+_END64 = struct.Struct("<4sQHHIIQQQQ")  # 4.3.14
+_LOCATOR = struct.Struct("<4sIQI")  # 4.3.15
+_LONG, _MANY = 0xFFFFFFFF, 0xFFFF  # the value stands in a zip64 field
+
+
+class _Header(NamedTuple):
+    """What the directory, or a local header, says of one member."""
+
+    raw: bytes
+    flags: int
+    method: int
+    modified_ns: int | None
+    crc32: int
+    packed: int
+    size: int
+    at: int
+    extra: bytes = b""
+    mode: int = 0  # as in stat
+    cut: bool = False  # the archive ends before it does
+
+
+class _Directory(NamedTuple):
+    """Where the central directory is. `base` is what stands in front of the archive, which its positions do not count."""
+
+    start: int
+    size: int
+    members: int
+    base: int
+
+
+def walk_zip(part: Part) -> Iterator[Entry | Refused]:
+    """Every file of a zip, in the directory's order; and, as Refused under the archive's own name, what is wrong with it."""
+
+    def of_part(reason: str) -> Refused:
+        return Refused(part.name, part.name, "unreadable", reason, part.stamp.size if part.stamp else None)
+
+    try:
+        if part.stamp is None:
+            raise FileNotFoundError
+        archive = open_archive(part.root, part.stamp)
+        headers, damage = _read_headers(archive)
+        names = [name_of(each.raw, each.flags, each.extra) for each in headers]
+    except MediaError as error:
+        yield of_part(error.message)
+        return
+    except OSError as error:
+        yield of_part(os.strerror(error.errno) if error.errno else "the archive cannot be opened")
+        return
+    for reason in damage:
+        yield of_part(reason)
+    overlapping = _overlapping(headers)
+    for path, header in zip(paths_in_export(names), headers, strict=True):
+        if path.endswith("/") or stat.S_ISDIR(header.mode):
+            continue
+        yield _listed(path, part.name, header, archive.stamp.size, header.at in overlapping)
+
+
+def _listed(path: str, part: str, header: _Header, end: int, overlaps: bool) -> Entry | Refused:
+    _, flags, method, modified_ns, crc32, packed, size, at, _, mode, cut = header
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        what = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
+        return Refused(path, part, "ignored", f"{what} in the archive, never followed", size)
+    if cut or at + _LOCAL.size + packed > end:
+        return Refused(path, part, "unreadable", "truncated: the archive ends inside of it", size)
+    if overlaps:
+        return Refused(
+            path, part, "unreadable", "its bytes are those of other members too: damage, or a zip bomb", size
+        )
+    # What is stored is as long as it is, whatever the directory says: the file is then found to be wrong when it is opened.
+    size, method = packed if method == STORED else size, ENCRYPTED if flags & 1 else method
+    return tuple.__new__(Entry, (path, part, size, modified_ns, crc32, at, packed, method))
+
+
+def _overlapping(headers: list[_Header]) -> set[int]:
+    """Positions of members whose bytes are claimed by others too (Fifield, A better zip bomb)."""
+    if all(one.at + _LOCAL.size + len(one.raw) + one.packed <= other.at for one, other in pairwise(headers)):
+        return set()
+    found: set[int] = set()
+    last, end = -1, -1
+    for header in sorted(headers, key=lambda header: header.at):
+        if header.at < end:
+            found |= {last, header.at}
+        if header.at + _LOCAL.size + len(header.raw) + header.packed > end:
+            last, end = header.at, header.at + _LOCAL.size + len(header.raw) + header.packed
+    return found
+
+
+# The directory
+
+
+def _read_headers(archive: Archive) -> tuple[list[_Header], list[str]]:
+    """All members, and what is wrong with the archive. Members that the directory has lost are looked for one by one."""
+    size = archive.stamp.size
+    if not size:
+        raise MediaError("empty: the archive has no bytes: download it again")
+    directory = _find_directory(archive)
+    if directory is not None and directory.size <= LARGEST_DIRECTORY:
+        data = archive.read_all(directory.start, directory.size)
+        found = list(_central_headers(data, directory.base))
+        if len(found) == directory.members or (len(found) & _MANY == directory.members and len(found) > _MANY):
+            return found, []
+        damage = f"damaged: its directory names {len(found):,} of {directory.members:,} members"
+    else:
+        found = []
+        damage = "truncated or damaged: its directory, which stands at the end, is not there"
+    known = {header.at for header in found}
+    recovered = [header for header in _local_headers(archive) if header.at not in known]
+    if not found and not recovered:
+        raise MediaError(f"not_an_archive: {_what_it_is(archive)}: download it again")
+    return (
+        sorted((*found, *recovered), key=lambda header: header.at),
+        [f"{damage}; {len(recovered):,} members were found without it, others may be lost: download it again"],
+    )
+
+
+def _find_directory(archive: Archive) -> _Directory | None:
+    size = archive.stamp.size
+    start = max(0, size - (_END.size + _MANY + _LOCATOR.size + _END64.size))
+    tail = archive.read_all(start, size - start)
+    fitting: list[int] = []
+    loose: list[int] = []
+    at = tail.rfind(b"PK\5\6")
+    while at >= 0 and len(fitting) + len(loose) < 64:
+        if at + _END.size <= len(tail):
+            fits = at + _END.size + struct.unpack_from("<H", tail, at + 20)[0] == len(tail)
+            (fitting if fits else loose).append(at)  # behind an archive there may be junk
+        at = tail.rfind(b"PK\5\6", 0, at)
+    for at in (*fitting, *loose):
+        _, disk, _, _, count, length, offset, _ = _END.unpack_from(tail, at)
+        end = start + at
+        if disk not in (0, _MANY):
+            continue
+        if _LONG in (length, offset) or count == _MANY:
+            long = _find_end64(archive, tail, at, start)
+            if long is not None:
+                count, length, offset, end = long
+        for begin, base in ((end - length, end - length - offset), (offset, 0)):
+            if begin >= 0 and base >= 0 and (archive.read_at(begin, 4) == b"PK\1\2" or (count == length == 0)):
+                return _Directory(begin, length, count, base)
+    return None
+
+
+def _find_end64(archive: Archive, tail: bytes, at: int, start: int) -> tuple[int, int, int, int] | None:
+    """Count, length and offset of the directory by the zip64 record, and where that stands."""
+    if at < _LOCATOR.size or tail[at - _LOCATOR.size : at - _LOCATOR.size + 4] != b"PK\6\7":
+        return None
+    stated = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)[2]
+    beside = start + at - _LOCATOR.size - _END64.size  # where it is if something stands in front of the archive
+    for position in (stated, beside):
+        data = archive.read_at(position, _END64.size)
+        if len(data) == _END64.size and data[:4] == b"PK\6\6":
+            *_, count, length, offset = _END64.unpack(data)
+            return count, length, offset, position
+    return None
+
+
+def _central_headers(data: bytes, base: int) -> Iterator[_Header]:
+    """The members that a directory names, up to its end or its first damage."""
+    position, end, unpack = 0, len(data) - _CENTRAL.size, _CENTRAL.unpack_from
+    new = tuple.__new__  # half of the time of a call of the class, a hundred thousand times
+    while position <= end:
+        (mark, _, host, _, flags, method, time, date, crc32, packed, size, n, e, c, _, _, attributes, at) = unpack(
+            data, position
+        )
+        if mark != b"PK\1\2":
+            return
+        position += _CENTRAL.size
+        raw = data[position : position + n]
+        extra = data[position + n : position + n + e] if e else b""
+        position += n + e + c
+        if len(raw) < n:
+            return
+        if size == _LONG or packed == _LONG or at == _LONG:
+            size, packed, at = _zip64(extra, size, packed, at)
+        modified = _unix_time(extra) if e else None
+        if modified is None:
+            modified = _dos_time(date, time)
+        mode = attributes >> 16 if host in (3, 19) else 0  # 4.4.2: Unix, OS X
+        yield new(_Header, (raw, flags, method, modified, crc32, packed, size, at + base, extra, mode, False))
+
+
+def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """The extra fields (4.5.1): number and data."""
+    position = 0
+    while position + 4 <= len(extra):
+        number, length = struct.unpack_from("<HH", extra, position)
+        yield number, extra[position + 4 : position + 4 + length]
+        position += 4 + length
+
+
+def _zip64(extra: bytes, size: int, packed: int, at: int) -> tuple[int, int, int]:
+    """The values of 64 bits (4.5.3), which stand in this order, and only for those that do not fit."""
+    for number, data in _fields(extra):
+        if number == 1:
+            values = [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data) - 7, 8)]
+            size = values.pop(0) if size == _LONG and values else size
+            packed = values.pop(0) if packed == _LONG and values else packed
+            at = values.pop(0) if at == _LONG and values else at
+    return size, packed, at
+
+
+def _unix_time(extra: bytes) -> int | None:
+    """The modification time of Info-ZIP's extended time stamp (extra field 0x5455), nanoseconds since 1970 UTC."""
+    for number, data in _fields(extra):
+        if number == 0x5455 and len(data) >= 5 and data[0] & 1:
+            return int.from_bytes(data[1:5], "little", signed=True) * 1_000_000_000
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _dos_time(date: int, time: int) -> int | None:
+    """A time of MS-DOS (4.4.6), a wall clock taken for UTC, as nanoseconds since 1970; None if it is none."""
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime(
+            1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2, tzinfo=UTC
+        )
+    except ValueError:
+        return None
+    return int(moment.timestamp()) * 1_000_000_000
+
+
+def name_of(raw: bytes, flags: int, extra: bytes = b"") -> str:
+    """A member's name. UTF-8 where it says so or is; else its Unicode field (4.6.9) or code page 437 (appendix D.1).
+
+    Bytes that are flagged as UTF-8 and are not come back as `os.fsdecode` gives them. What follows a zero byte is no name.
+
+    >>> name_of(b"caf\\xc3\\xa9.jpg", 0), name_of(b"caf\\x82.jpg", 0)
+    ('café.jpg', 'café.jpg')
+    """
+    if 0 in raw:
+        raw = raw[: raw.index(0)]
+    if raw.isascii():
+        return raw.decode()
+    for number, data in _fields(extra):
+        if number == 0x7075 and data[1:5] == zlib_ng.crc32(raw).to_bytes(4, "little"):
+            raw, flags = data[5:], flags | 0x800
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return os.fsdecode(raw) if flags & 0x800 else raw.decode("cp437")
+
+
+# Without a directory
+
+
+def _local_headers(archive: Archive) -> Iterator[_Header]:
+    """The members by their own headers, from the front: all that there is of an archive whose end is lost."""
+    position: int | None = _find(archive, b"PK\3\4", 0)
+    while position is not None:
+        header = _local_header(archive, position)
+        if header is None:
+            position = _find(archive, b"PK\3\4", position + 4)
+            continue
+        yield header
+        if header.cut:
+            return
+        after = position + _LOCAL.size + len(header.raw) + len(header.extra) + header.packed
+        position = after if archive.read_at(after, 4) == b"PK\3\4" else _find(archive, b"PK\3\4", after)
+
+
+def _local_header(archive: Archive, at: int) -> _Header | None:
+    """The member whose header stands there; None if there is none."""
+    data = archive.read_at(at, _LOCAL.size)
+    if len(data) < _LOCAL.size:
+        return None
+    mark, version, flags, method, time, date, crc32, packed, size, n, e = _LOCAL.unpack(data)
+    if mark != b"PK\3\4" or version & 0xFF > 63 or n == 0:
+        return None
+    names = archive.read_at(at + _LOCAL.size, n + e)
+    raw, extra = names[:n], names[n:]
+    if size == _LONG or packed == _LONG:
+        size, packed, _ = _zip64(extra, size, packed, 0)
+    start, end = at + _LOCAL.size + n + e, archive.stamp.size
+    cut = start > end
+    if flags & 8 and not cut:  # 4.4.4: sizes and check sum stand behind the data, which has to be read to be passed
+        measured = _measure(archive, start, method)
+        if measured is None:
+            packed, cut = end - start, True
+        else:
+            packed, size, crc32 = measured
+    elif start + packed > end:
+        cut = True
+    modified = _unix_time(extra)
+    return _Header(
+        raw,
+        flags,
+        method,
+        _dos_time(date, time) if modified is None else modified,
+        crc32,
+        packed,
+        size,
+        at,
+        extra,
+        cut=cut,
+    )
+
+
+def _measure(archive: Archive, start: int, method: int) -> tuple[int, int, int] | None:
+    """Packed size, size and CRC-32 of a member that is followed by them; None if the archive ends before it."""
+    if method == DEFLATED:
+        unpacking = Unpacking(method, _packed(archive, start, archive.stamp.size - start))
+        size = crc32 = 0
+        try:
+            while block := unpacking.next_block():
+                size, crc32 = size + len(block), zlib_ng.crc32(block, crc32)
+        except MediaError:
+            return None
+        return unpacking.used, size, crc32
+    at = _find(archive, b"PK\7\x08", start)
+    while at is not None:
+        _, crc32, packed, size = struct.unpack("<4sIII", archive.read_at(at, 16).ljust(16, b"\0"))
+        if packed == at - start:
+            return packed, size, crc32
+        at = _find(archive, b"PK\7\x08", at + 4)
+    return None
+
+
+def _find(archive: Archive, mark: bytes, start: int) -> int | None:
+    """The first position from `start` where these four bytes stand."""
+    position, size = start, 1 << 20
+    while block := archive.read_at(position, size):
+        found = block.find(mark)
+        if found >= 0:
+            return position + found
+        if len(block) < size:
+            return None
+        position += size - len(mark) + 1
+    return None
+
+
+def _what_it_is(archive: Archive) -> str:
+    """What a file without members is, for the person who has it."""
+    head = archive.read_at(0, 512).lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "it is a web page, perhaps an error message or a sign-in, with the name of a zip"
+    return "it is no zip, or nothing of it is left"
+
+
+# Members
+
+
+def _packed(archive: Archive, start: int, length: int, first: bytes = b"") -> Callable[[], bytes]:
+    """Gives the packed bytes of a member piece by piece; the `first` of them are there already."""
+    first = first[:length]
+
+    def read() -> bytes:
+        nonlocal start, length, first
+        data, first = first or archive.read_at(start, min(PACKED_BLOCK, length)), b""
+        start, length = start + len(data), length - len(data)
+        return data
+
+    return read
+
+
+class Member:
+    """A member of a zip, open for reading: an InputFile of which size and CRC-32 are known before."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        entry: Entry,
+        start: int,
+        first: bytes,
+        problems: tuple[Problem, ...] = (),
+        error: MediaError | None = None,
+    ) -> None:
+        self.size = entry.size
+        self.problems = problems
+        self._archive, self._entry, self._start = archive, entry, start
+        self._first = first[: entry.packed]
+        self._stream: Streamed | None = None
+        self._error = error
+        if entry.method != STORED:
+            packed = _packed(archive, start, entry.packed, self._first)
+            self._stream = Streamed(entry.size, Unpacking(entry.method, packed).next_block)
+
+    @property
+    def seekable(self) -> bool:
+        """Its end can be had without all that is before."""
+        return self._stream is None or self._entry.packed <= CHEAP
+
+    @property
+    def stated(self) -> Content:
+        """Size and CRC-32 as the archive states them."""
+        return Content(self.size, self._entry.crc32 or 0, "archive")
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """The bytes [offset, offset + length), fewer at the end."""
+        if self._stream is not None:
+            return self._stream.read_at(offset, length)
+        length = min(length, self.size - offset)
+        if offset < 0 or length <= 0:
+            return b""
+        if offset + length <= len(self._first):
+            return self._first[offset : offset + length]
+        return self._archive.read_at(self._start + offset, length)
+
+    def read_all(self, limit: int) -> bytes:
+        """The whole content. Raises MediaError above `limit` bytes, or if it is not what the archive states."""
+        if self.size > limit:
+            raise MediaError(f"too_large: {self.size:,} bytes, more than {limit:,}")
+        data = self._stream.read_all(limit) if self._stream is not None else self.read_at(0, self.size)
+        self._compare(len(data), zlib_ng.crc32(data))
+        return data
+
+    def check(self, whole: bool) -> Content:
+        """Size and CRC-32, computed if the whole content is asked for or has been read anyway.
+
+        Raises MediaError if they differ from what the archive states, or the archive has changed.
+        """
+        self._archive.check()
+        if self._error:
+            raise self._error
+        if self._stream is not None:
+            if not whole and self._stream.passed < self.size and self._stream.error is None:
+                return self.stated
+            size, crc32 = self._stream.drain()
+        else:
+            if not whole and self.size > len(self._first):
+                return self.stated
+            size, crc32 = self._read_through()
+        self._compare(size, crc32)
+        return Content(size, crc32, "read") if whole else self.stated
+
+    def in_memory(self) -> bool:
+        """The first bytes came with the header."""
+        return True
+
+    def hint(self) -> None:
+        """Nothing is left to be hinted at."""
+
+    def close(self) -> None:
+        """The archive stays open for the next member."""
+
+    def _read_through(self) -> tuple[int, int]:
+        size = crc32 = 0
+        while block := self.read_at(size, BLOCK):
+            size, crc32 = size + len(block), zlib_ng.crc32(block, crc32)
+        return size, crc32
+
+    def _compare(self, size: int, crc32: int) -> None:
+        stated = self._entry.crc32
+        if size != self.size:
+            raise MediaError(f"size: the archive says {self.size:,} bytes, but holds {size:,}")
+        if stated is not None and crc32 != stated:
+            raise MediaError(
+                f"crc: its bytes have the CRC-32 {crc32:08x}, but the archive says {stated:08x}: some are wrong"
+            )
+
+
+def open_member(part: Part, entry: Entry) -> Member:
+    """A member of a zip. Raises OSError; MediaError if the archive has changed, or it is encrypted or compressed unusually."""
+    if entry.method == ENCRYPTED:
+        raise MediaError(f"encrypted: {part.name} needs a password for it")
+    if entry.method not in (STORED, DEFLATED, BZIP2, LZMA):
+        name = _METHODS.get(entry.method, "of which nothing is known here")
+        raise MediaError(
+            f"method: compressed in {part.name} by method {entry.method} ({name}): unpack it, and give the folder"
+        )
+    assert part.stamp is not None and entry.at is not None
+    try:
+        archive = open_archive(part.root, part.stamp)
+    except FileNotFoundError:
+        raise MediaError(f"vanished: {part.name}, which has it, is gone") from None
+    named = len(entry.path)
+    data = archive.read_at(entry.at, _LOCAL.size + named + 64 + min(entry.packed, FIRST))
+    mark, _, flags, method, _, _, _, _, size, n, e = _LOCAL.unpack_from(data.ljust(_LOCAL.size, b"\0"))
+    if mark != b"PK\3\4":
+        archive.check()
+        raise MediaError(f"damaged: no member begins where the directory of {part.name} says")
+    skip = _LOCAL.size + n + e
+    if len(data) < skip:
+        data = archive.read_at(entry.at, skip + min(entry.packed, FIRST))
+    raw = data[_LOCAL.size : _LOCAL.size + n]
+    if size == _LONG:
+        size = _zip64(data[_LOCAL.size + n : skip], size, 0, 0)[0]
+    lies = not flags & 8 and size != entry.size
+    return Member(
+        archive,
+        entry,
+        entry.at + skip,
+        data[skip:],
+        tuple(_contradictions(part, entry, raw, flags, method)),
+        MediaError(f"size: {part.name} says {size:,} bytes, but holds {entry.size:,}") if lies else None,
+    )
+
+
+def _contradictions(part: Part, entry: Entry, raw: bytes, flags: int, method: int) -> Iterator[Problem]:
+    """What a member's own header says otherwise than the directory."""
+    if os.fsencode(entry.path) != raw:
+        name = name_of(raw, flags)
+        if not entry.path.endswith(name) and not name.endswith(entry.path):
+            yield Problem(
+                "read", "name_differs", f"{part.name} calls it {name} where its bytes are, else in the directory"
+            )
+    if method != entry.method:
+        yield Problem("read", "method_differs", f"{part.name} contradicts itself about how it is compressed")

@@ -1,0 +1,108 @@
+"""What the names of an export's parts, and of the folders at the top of each, say. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+#: What a Takeout is called, also the second one that a Mac or a browser unpacks beside the first.
+_TAKEOUT = re.compile(r"Takeout( \d+| ?\(\d+\)|-\d+)?")
+#: What the folder of the photos inside of it is called, by language (immich-go docs; google-photos-migrate langs.ts).
+_CONTAINERS = re.compile(
+    r"Google[ \u00a0](Photos|Fotos|Foto|Foto_s|Фото|Снимки|Kuvat|フォト|Fotoğraflar|相册|相簿|포토)|Fotky Google"
+)
+#: Folders below the top of an INPUT in which a Takeout is looked for.
+SEARCHED = 3
+#: ``takeout-20240101T000000Z-001``; exports of 2025 and later have a number before that of the part. All up to the Z is that of
+#: one export (immich-go #380).
+_PART = re.compile(r"takeout-((\d{8}T\d{6}Z)(?:-\d+)?)-(\d{3,4})(?!\d)", re.ASCII)
+
+
+def is_takeout(name: str) -> bool:
+    """A folder of this name is the top of an export.
+
+    >>> is_takeout("Takeout"), is_takeout("Takeout 2"), is_takeout("takeout-20240101T000000Z-001")
+    (True, True, False)
+    """
+    return _TAKEOUT.fullmatch(name) is not None
+
+
+def prefix_of(root: str) -> str:
+    """The path inside the export of a folder that is a Takeout, lies in one, or is taken for one.
+
+    >>> prefix_of("/home/me/Takeout/Google Photos"), prefix_of("/home/me/Google Fotos"), prefix_of("/home/me/photos")
+    ('Takeout/Google Photos/', 'Takeout/Google Fotos/', 'Takeout/')
+    """
+    components = root.split("/")
+    for depth in range(min(SEARCHED, len(components))):
+        if is_takeout(components[-1 - depth]):
+            return "/".join(["Takeout", *components[len(components) - depth :]]) + "/"
+    return f"Takeout/{components[-1]}/" if _CONTAINERS.fullmatch(components[-1]) else "Takeout/"
+
+
+def paths_in_export(names: Sequence[str]) -> Sequence[str]:
+    """The paths inside the export of the members of one archive, as those of the same files in a folder.
+
+    >>> paths_in_export(["a/Takeout 2/P/b.jpg", "a/c.txt"]), paths_in_export(["Google Photos/P/a.jpg"])
+    (['Takeout/P/b.jpg', 'c.txt'], ['Takeout/Google Photos/P/a.jpg'])
+    """
+    if all(name.startswith("Takeout/") for name in names):
+        return names
+    paths: list[str | None] = []
+    above: set[str] = set()  # the folders that hold a Takeout
+    for name in names:
+        components = name.split("/", SEARCHED)
+        depth = next((depth for depth, each in enumerate(components[:-1]) if is_takeout(each)), None)
+        if depth is not None:
+            above.add("".join(f"{each}/" for each in components[:depth]))
+        paths.append(None if depth is None else "/".join(["Takeout", *components[depth + 1 :]]))
+    deepest_first = sorted(above, key=len, reverse=True)
+    for number, name in enumerate(names):
+        if paths[number] is None:
+            beside = next((folder for folder in deepest_first if name.startswith(folder)), None)
+            paths[number] = f"Takeout/{name}" if beside is None else name[len(beside) :]
+    return [path or name for path, name in zip(paths, names, strict=True)]
+
+
+_ODD = re.compile(r"(?:^|[/\\])\.{0,2}(?:[/\\]|$)|^(?:Takeout/)?[A-Za-z]:[/\\]")
+
+
+def leads_astray(path: str) -> bool:
+    r"""A path that, unpacked with too little care, leads out of the folder.
+
+    >>> [leads_astray(f"Takeout/{path}") for path in ("../a.jpg", "/etc/a", r"C:\a.jpg", r"..\a.jpg", "..a.jpg")]
+    [True, True, True, True, False]
+    """
+    return _ODD.search(path) is not None
+
+
+def export_of(path: str) -> str | None:
+    """What identifies the export that a part of this path belongs to; None if neither its name nor a folder above says it.
+
+    >>> export_of("/x/takeout-20240101T000000Z-3-001 (1).zip"), export_of("/x/photos.zip")
+    ('takeout-20240101T000000Z', None)
+    """
+    found = _PART.findall(path)
+    return f"takeout-{found[-1][1]}" if found else None
+
+
+def missing_parts(paths: Iterable[str]) -> list[str]:
+    """Numbers missing in the names of an export's parts (``takeout-20240101T000000Z-001``), as names.
+
+    `paths` are those of the parts; the name may be that of a folder above.
+
+    >>> missing_parts(["/x/takeout-20240101T000000Z-001", "/x/takeout-20240101T000000Z-003/Takeout"])
+    ['takeout-20240101T000000Z-002']
+    """
+    numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for path in paths:
+        if found := _PART.findall(path):
+            series, _, number = found[-1]
+            numbers[series, len(number)].add(int(number))
+    return [
+        f"takeout-{series}-{number:0{width}d}"
+        for (series, width), given in sorted(numbers.items())
+        for number in range(1, max(given))
+        if number not in given
+    ]

@@ -1,0 +1,278 @@
+"""Zips read in place: what their directories say, what they hide, and how little of them is read."""
+
+import io
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.item import Entry
+from pipeline.problems import MediaError
+from pipeline.storage import zips
+from pipeline.storage.archives import open_archive
+from pipeline.storage.library import Library, opened
+from pipeline.storage.parts import Refused
+from pipeline.storage.unpacking import BLOCK
+from pipeline.storage.zips import Member
+
+T = "Takeout/P/"
+
+
+def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+class Unseekable(io.RawIOBase):
+    """As a zip is written to a pipe: sizes and check sums stand behind the data."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self.file.write(data)
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def streamed(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with Unseekable(path) as pipe, zipfile.ZipFile(pipe, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def listed(path: Path) -> tuple[Library, list[Entry], list[Refused]]:
+    library = Library.of([path])
+    found = list(library.walk())
+    return (
+        library,
+        [each for each in found if isinstance(each, Entry)],
+        [each for each in found if isinstance(each, Refused)],
+    )
+
+
+def content(library: Library, entry: Entry) -> bytes:
+    with opened(library, entry) as file:
+        return file.read_all(1 << 30)
+
+
+PHOTOS = {f"{T}a.jpg": b"\xff\xd8" + os.urandom(40_000), f"{T}b.jpg": b"", f"{T}c.json": b"{}" * 5000}
+
+
+@pytest.mark.parametrize("make", [zipped, streamed])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_come_back_with_size_and_check_sum(tmp_path: Path, make: object, method: int) -> None:
+    library, entries, refused = listed(make(tmp_path / "x.zip", PHOTOS, method))  # type: ignore[operator]
+    assert not refused
+    assert {e.path: (e.size, e.crc32) for e in entries} == {n: (len(d), zlib.crc32(d)) for n, d in PHOTOS.items()}
+    for entry in entries:
+        assert content(library, entry) == PHOTOS[entry.path]
+        with opened(library, entry) as file:
+            assert isinstance(file, Member)
+            assert file.check(True).crc32 == entry.crc32
+            assert file.check(True).source == "read"
+
+
+@given(
+    members=st.dictionaries(
+        st.text("abc/äß€.", min_size=1, max_size=12).map(lambda name: f"{T}{name}x"),
+        st.binary(max_size=300),
+        max_size=6,
+    ),
+    method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
+    before=st.binary(max_size=60),
+    comment=st.binary(max_size=60),
+)
+def test_any_zip_that_zipfile_writes_is_read(
+    tmp_path_factory: pytest.TempPathFactory, members: dict[str, bytes], method: int, before: bytes, comment: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "x.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+        archive.comment = comment
+    path.write_bytes(before.replace(b"PK", b"") + path.read_bytes())
+    library, entries, refused = listed(path)
+    assert not refused
+    assert {entry.path: content(library, entry) for entry in entries} == members
+
+
+def test_zip64_fields_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in PHOTOS.items():
+            with archive.open(name, "w", force_zip64=True) as file:
+                file.write(data)
+    library, entries, refused = listed(path)
+    assert not refused
+    assert {entry.path: content(library, entry) for entry in entries} == PHOTOS
+
+
+def test_more_members_than_sixteen_bits_count(tmp_path: Path) -> None:
+    _, entries, refused = listed(zipped(tmp_path / "x.zip", {f"{T}{number}.jpg": b"" for number in range(66_000)}))
+    assert (len(entries), refused) == (66_000, [])
+
+
+def test_a_cut_anywhere_loses_only_what_is_behind_it_and_says_so(tmp_path: Path) -> None:
+    members = {f"{T}a.jpg": b"A" * 30, f"{T}b.jpg": b"B" * 20}
+    for make in (zipped, streamed):
+        whole = make(tmp_path / "whole.zip", members).read_bytes()
+        for length in range(len(whole)):
+            path = tmp_path / "cut.zip"
+            path.write_bytes(whole[:length])
+            library, entries, refused = listed(path)
+            of_part = [each for each in refused if each.path == "cut.zip"]
+            assert len(of_part) == 1
+            for entry in entries:
+                assert content(library, entry) == members[entry.path]
+            start = whole.index(b"PK\1\2")
+            if length >= start:
+                assert {entry.path for entry in entries} == members.keys()
+
+
+def test_a_byte_flipped_anywhere_is_never_an_error_of_ours_nor_silent(tmp_path: Path) -> None:
+    members = {f"{T}a.jpg": b"A" * 30, f"{T}b.jpg": b"B" * 20}
+    whole = zipped(tmp_path / "whole.zip", members).read_bytes()
+    directory = whole.index(b"PK\1\2")
+    for position in range(directory):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x41
+        path = tmp_path / "flipped.zip"
+        path.write_bytes(damaged)
+        library, entries, refused = listed(path)
+        told = bool(refused)
+        for entry in entries:
+            try:
+                with opened(library, entry) as file:
+                    assert isinstance(file, Member)
+                    told = told or bool(file.problems)
+                    file.check(True)
+                    assert content(library, entry) == members[entry.path]
+            except MediaError:
+                told = True
+        in_data = any(whole.index(data) <= position < whole.index(data) + len(data) for data in members.values())
+        assert told or not in_data, position
+    for position in range(directory, len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x41
+        (tmp_path / "flipped.zip").write_bytes(damaged)
+        library, entries, _ = listed(tmp_path / "flipped.zip")
+        for entry in entries:
+            try:
+                content(library, entry)
+            except (MediaError, OSError):
+                continue
+
+
+@pytest.mark.parametrize(
+    ("raw", "flags", "name"),
+    [
+        (b"caf\x82.jpg", 0, "café.jpg"),
+        ("café.jpg".encode(), 0, "café.jpg"),
+        ("café.jpg".encode(), 0x800, "café.jpg"),
+        (b"bad_\xff\xfe.jpg", 0x800, "bad_\udcff\udcfe.jpg"),
+        (b"cut\0.exe", 0, "cut"),
+    ],
+)
+def test_names(raw: bytes, flags: int, name: str) -> None:
+    assert zips.name_of(raw, flags) == name
+
+
+def test_a_unicode_field_names_what_the_code_page_cannot() -> None:
+    raw = "Фото.jpg".encode("cp866")
+    field = b"\1" + struct.pack("<I", zlib.crc32(raw)) + "Фото.jpg".encode()
+    assert zips.name_of(raw, 0, struct.pack("<HH", 0x7075, len(field)) + field) == "Фото.jpg"
+
+
+def test_times_of_msdos_and_of_unix(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(f"{T}a.jpg", (2019, 7, 6, 5, 4, 2)), b"")
+        info = zipfile.ZipInfo(f"{T}b.jpg", (2019, 7, 6, 5, 4, 2))
+        info.extra = struct.pack("<HHBi", 0x5455, 5, 1, 1_500_000_000)
+        archive.writestr(info, b"")
+        archive.writestr(zipfile.ZipInfo(f"{T}c.jpg", (1980, 1, 1, 0, 0, 0)), b"")
+    raw = path.read_bytes().replace(struct.pack("<HH", 0, 33), b"\0\0\0\0")  # 1980-01-01 -> no date
+    path.write_bytes(raw)
+    _, entries, _ = listed(path)
+    assert [entry.modified_ns for entry in entries] == [1_562_389_442 * 10**9, 1_500_000_000 * 10**9, None]
+
+
+def test_links_and_specials_are_listed_and_folders_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, mode in (
+            ("link.jpg", stat.S_IFLNK),
+            ("fifo.jpg", stat.S_IFIFO),
+            ("dir.jpg", stat.S_IFDIR),
+            ("a.jpg", 0),
+        ):
+            info = zipfile.ZipInfo(T + name)
+            info.create_system, info.external_attr = 3, (mode | 0o644) << 16
+            archive.writestr(info, b"../../secret")
+        archive.writestr(f"{T}folder.jpg/", b"")
+    _, entries, refused = listed(path)
+    assert [entry.path for entry in entries] == [f"{T}a.jpg"]
+    assert {(each.path, each.state) for each in refused} == {(f"{T}link.jpg", "ignored"), (f"{T}fifo.jpg", "ignored")}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_is_inflated_no_further_than_is_asked_for(tmp_path: Path, method: int) -> None:
+    library, (entry,), _ = listed(zipped(tmp_path / "x.zip", {f"{T}a.jpg": bytes(64 << 20)}, method))
+    with opened(library, entry) as file:
+        assert isinstance(file, Member)
+        assert file.read_at(0, 100) == bytes(100)
+        assert file._stream is not None
+        assert file._stream.passed <= 2 * BLOCK
+        assert file.check(True).size == 64 << 20
+
+
+def test_an_archive_that_changes_or_leaves_fails_its_members_by_name(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", PHOTOS)
+    library, entries, _ = listed(path)
+    with path.open("ab") as file:
+        file.write(b"more")
+    with opened(library, entries[0]) as member, pytest.raises(MediaError, match=r"changed: x\.zip"):
+        assert isinstance(member, Member)
+        member.check(False)
+    open_archive.cache_clear()
+    with pytest.raises(MediaError, match=r"changed: x\.zip"):
+        library.open(entries[0])
+    path.unlink()
+    with pytest.raises(MediaError, match=r"vanished: x\.zip"):
+        library.open(entries[0])
+
+
+def test_no_archive_stays_open_when_it_is_forgotten(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    library, entries, _ = listed(zipped(tmp_path / "x.zip", PHOTOS))
+    content(library, entries[0])
+    open_archive.cache_clear()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_to_list_an_archive_its_directory_is_read_and_no_member(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {f"{T}{number}.jpg": bytes(1000) for number in range(2000)})
+
+    def read_so_far() -> int:
+        return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
+
+    before = read_so_far()
+    library, entries, _ = listed(path)
+    assert len(entries) == 2000
+    assert read_so_far() - before < 0.2 * path.stat().st_size
+    assert library.parts[0].form == "zip"
