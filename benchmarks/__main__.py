@@ -12,73 +12,15 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from benchmarks import pairing
+from benchmarks import archives, pairing
 from benchmarks.floor import media_files, read_all
+from benchmarks.runs import PYTHON, command, peak_memory_mb, quickest, scan
 from pipeline.synthetic import make_library
-
-PYTHON = sys.executable
-Run = Callable[[], None]
-
-
-def timed(run: Run) -> float:
-    """Seconds of wall time."""
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
-
-
-def quickest(runs: dict[str, Run], rounds: int) -> dict[str, float]:
-    """The quickest of several rounds of each, in turns."""
-    found: dict[str, float] = {}
-    for number in range(rounds):
-        for name, run in runs.items():
-            seconds = timed(run)
-            found[name] = min(seconds, found.get(name, seconds))
-        print(f"round {number + 1} of {rounds} done", file=sys.stderr)
-    return found
-
-
-def command(*arguments: object) -> None:
-    """Run one of our commands; problems in synthetic libraries (status 3) are meant to be there."""
-    done = subprocess.run([PYTHON, *map(str, arguments)], capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 3):
-        raise SystemExit(f"{arguments} failed: {done.stderr}")
-
-
-def scan(output: Path, inputs: Sequence[Path], *flags: object) -> Run:
-    """A scan as a user starts it."""
-    return lambda: command("-m", "pipeline", "scan", *inputs, "-o", output, "--quiet", "--json", *flags)
-
-
-def peak_memory_mb(run: list[str]) -> float:
-    """The most proportional memory (PSS: shared pages count once) that a command and its children had at a time."""
-    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        most = 0.0
-        while process.poll() is None:
-            total = 0
-            try:
-                whole = psutil.Process(process.pid)
-                for each in (whole, *whole.children(recursive=True)):
-                    try:
-                        total += each.memory_full_info().pss
-                    except psutil.Error:
-                        continue
-            except psutil.Error:
-                break
-            most = max(most, total / 1e6)
-            threading.Event().wait(0.05)
-    return most
 
 
 def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds: int) -> dict[str, Any]:
@@ -157,6 +99,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         "memory_mb": memory,
         "places_s": {"seconds": report["stages"]["places"], "of": report["stages"]["total"]},
         "pairing_us_per_name": pairing.measure(),
+        "archives": archives.measure(folder / "archives", files, image_bytes, rounds),
         "operations_ms": {name: each["ms_per_file"] for name, each in report["operations"].items()},
     }
 
@@ -177,6 +120,7 @@ def table(found: dict[str, Any]) -> str:
             f"{found['places_s']['seconds']:.2f} s, {found['places_s']['seconds'] / found['places_s']['of']:.1%} of the run",
         ),
         *pairing.rows(found["pairing_us_per_name"]),
+        *archives.rows(found["archives"]),
     ]
     operations = ", ".join(f"{name} {value:.3f}" for name, value in found["operations_ms"].items())
     lines = ["| measured | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]

@@ -1,0 +1,73 @@
+"""Commands of ours, run as a user starts them, and what they cost."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+PYTHON = sys.executable
+Run = Callable[[], None]
+
+
+def timed(run: Run) -> float:
+    """Seconds of wall time."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def quickest(runs: dict[str, Run], rounds: int) -> dict[str, float]:
+    """The quickest of several rounds of each, in turns."""
+    found: dict[str, float] = {}
+    for number in range(rounds):
+        for name, run in runs.items():
+            seconds = timed(run)
+            found[name] = min(seconds, found.get(name, seconds))
+        print(f"round {number + 1} of {rounds} done", file=sys.stderr)
+    return found
+
+
+def command(*arguments: object) -> None:
+    """Run one of our commands; problems in synthetic libraries (status 3) are meant to be there."""
+    done = subprocess.run([PYTHON, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"{arguments} failed: {done.stderr}")
+
+
+def scan(output: Path, inputs: Sequence[Path], *flags: object) -> Run:
+    """A scan as a user starts it."""
+    return lambda: command("-m", "pipeline", "scan", *inputs, "-o", output, "--quiet", "--json", *flags)
+
+
+def peak_memory_mb(run: list[str]) -> float:
+    """The most proportional memory (PSS: shared pages count once) that a command and its children had at a time."""
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        most = 0.0
+        while process.poll() is None:
+            total = 0
+            try:
+                whole = psutil.Process(process.pid)
+                for each in (whole, *whole.children(recursive=True)):
+                    try:
+                        total += each.memory_full_info().pss
+                    except psutil.Error:
+                        continue
+            except psutil.Error:
+                break
+            most = max(most, total / 1e6)
+            threading.Event().wait(0.05)
+    return most
+
+
+def bytes_from_disk(run: Run) -> int:
+    """Bytes that a command and its children had fetched from the disk, by the kernel's account."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock
+    run()
+    return (resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock - before) * 512
