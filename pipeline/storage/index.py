@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.audit import FolderAudit
 from pipeline.item import stored_bytes, stored_text
@@ -513,7 +514,12 @@ def file_rows(files: Iterable[ListedFile]) -> Iterator[dict[str, Any]]:
 
 
 def _sql_values(column: pa.ChunkedArray) -> list[Any]:
-    values: list[Any] = column.to_pylist()
-    if pa.types.is_timestamp(column.type):
-        return [time_text(value) for value in values]
+    values: list[Any] = (_time_texts(column) if pa.types.is_timestamp(column.type) else column).to_pylist()
     return values
+
+
+def _time_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What `time_text` makes of each value, by Arrow: Python's way is ten times as long, and a row has a dozen of them."""
+    texts = column.cast(pa.timestamp("us")).cast(pa.string())  # with a zone, the second cast would ask for its rules
+    texts = pc.replace_substring(pc.binary_replace_slice(texts, 10, 11, "T"), ".000000", "")
+    return pc.binary_join_element_wise(texts, "+00:00", "") if column.type.tz else texts
