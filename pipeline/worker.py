@@ -21,7 +21,7 @@ import pipeline.graph  # noqa: E402, F401
 from pipeline.media.sniff import mime  # noqa: E402
 from pipeline.resolve import zone_of  # noqa: E402
 
-mime(b"\x89PNG\r\n\x1a\n", "a.png", "png")  # loads libmagic's database
+mime(b"text", "a", "")  # loads libmagic's database
 zone_of(0.0, 0.0)  # loads the map of time zones
 
 gc.collect()

@@ -44,6 +44,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b".RMF", "realmedia"),
     (b"OggS", "ogg"),
 )
+_STARTS = tuple(signature for signature, _ in _SIGNATURES)
 
 
 def sniff(head: bytes) -> str:
@@ -52,9 +53,8 @@ def sniff(head: bytes) -> str:
     >>> sniff(b"\\xff\\xd8\\xff\\xe1"), sniff(b"\\0\\0\\0\\x18ftypheic\\0\\0\\0\\0mif1heic"), sniff(b"Hello")
     ('jpeg', 'heif', '')
     """
-    for signature, form in _SIGNATURES:
-        if head.startswith(signature):
-            return form
+    if head.startswith(_STARTS):
+        return next(form for signature, form in _SIGNATURES if head.startswith(signature))
     if head[:2] == b"\xff\xd8":
         return "jpeg"  # cut off behind its first mark
     if head[:4] == b"RIFF":
@@ -149,9 +149,19 @@ _BY_FORM = {
     "realmedia": "application/vnd.rn-realmedia",
     "ogg": "video/ogg",
 }
-_ALWAYS_OURS = {"cr3", "raf", "mrw", "crw", "x3f", "mpegts", "dv"}
+#: What libmagic does not know; and pictures of which it says the same, if it says anything, as their signature decides.
+_ALWAYS_OURS = {"cr3", "raf", "mrw", "crw", "x3f", "mpegts", "dv", "jpeg", "png", "gif", "webp"}
 _PICTURES = {"jpeg", "png", "gif", "webp", "bmp", "ico", "heif", "tiff", "cr3", "raf", "mrw", "crw", "x3f"}
-_HEIF_BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic"}
+# What libmagic says by the same four letters, for the brands of nearly all files: asking it takes 0.1 ms.
+_BY_BRAND: dict[str, dict[bytes, str]] = {
+    "heif": {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic"},
+    "mp4": {
+        b"qt  ": "video/quicktime",
+        b"M4V ": "video/x-m4v",
+        **dict.fromkeys((b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1"), "video/mp4"),
+        **dict.fromkeys((b"3gp4", b"3gp5", b"3gp6"), "video/3gpp"),
+    },
+}
 _SPELLINGS = {"image/x-ms-bmp": "image/bmp", "video/x-m4v": "video/x-m4v", "image/x-icon": "image/vnd.microsoft.icon"}
 
 
@@ -172,10 +182,8 @@ def mime(head: bytes, name: str, form: str) -> str:
         return _RAW.get(name.rpartition(".")[2].lower(), "image/tiff")
     if form == "mp4" and head[4:8] != b"ftyp":  # QuickTime is older than the box that names the brand
         return "video/quicktime"
-    if form == "jpeg":  # libmagic wants more of a cut-off file than its mark
-        return "image/jpeg"
-    if form == "heif" and head[8:12] in _HEIF_BRANDS:  # libmagic says the same, by the same four letters
-        return _HEIF_BRANDS[head[8:12]]
+    if form in _BY_BRAND and (known := _BY_BRAND[form].get(head[8:12])):
+        return known
     answer: str = _magic().from_buffer(head[:SNIFFED])
     answer = _SPELLINGS.get(answer, answer)
     if not form:

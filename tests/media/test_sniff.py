@@ -1,5 +1,6 @@
 """What a file is, by its content and never by its name alone."""
 
+import magic
 import pytest
 
 from pipeline.media.sniff import kind, mime, mime_mismatch, sniff
@@ -43,6 +44,22 @@ def test_form_mime_and_kind(head: bytes, name: str, form: str, expected: str, wh
     found = mime(head, name, form)
     assert found == expected
     assert kind(found, form) == what
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        png(),
+        webp((b"VP8 ", b"x" * 20)),
+        b"GIF87a" + b"\1\0\1\0\0\0\0;",
+        *(box(brand, b"mif1") for brand in (b"avif", b"avis", b"heic", b"heix")),
+        *(box(brand) for brand in (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1")),
+        *(box(brand, b"isom") for brand in (b"qt  ", b"M4V ", b"3gp4", b"3gp5", b"3gp6")),
+    ],
+)
+def test_what_is_answered_without_libmagic_is_what_it_says(head: bytes) -> None:
+    mime(b"text", "a", "")  # binds python-magic to the bundled library
+    assert mime(head, "a", sniff(head)) == magic.from_buffer(head, mime=True)
 
 
 @pytest.mark.parametrize(
