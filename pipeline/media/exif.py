@@ -165,7 +165,7 @@ def _note_bad(directory: Directory, problems: list[Problem]) -> None:
 
 def _meaning(first: Values, camera: Values, gps: Values, problems: list[Problem]) -> Exif:
     # Scanners and raw files put tags of the Exif directory into the first one.
-    both = {**first, **camera} if first.keys() & _CAMERA else camera
+    both = camera if _CAMERA.isdisjoint(first) else {**first, **camera}
     written = _text(both.get(ORIGINAL))
     taken = parse_exif_time(written)
     subsecond, offset = both.get(SUBSEC_ORIGINAL), both.get(OFFSET_ORIGINAL)
@@ -212,7 +212,11 @@ _QUANTITIES = {F_NUMBER: "f-number", EXPOSURE_TIME: "exposure time", FOCAL_LENGT
 
 def _is_infinite(value: Value | None) -> bool:
     """A fraction x/0, as opposed to 0/0, by which cameras say "unknown"."""
-    return isinstance(value, tuple) and any(isinstance(one, tuple) and one[0] and not one[1] for one in value)
+    if isinstance(value, tuple):
+        for one in value:
+            if isinstance(one, tuple) and one[0] and not one[1]:
+                return True
+    return False
 
 
 def _note_date(written: str | None, taken: datetime | None, stated: bool, problems: list[Problem]) -> None:
@@ -220,26 +224,29 @@ def _note_date(written: str | None, taken: datetime | None, stated: bool, proble
     if taken is None:
         if stated:
             problems.append(Problem("exif", "date", f"{(written or '')[:40]!r} is no date and time"))
-    elif written is not None and not re.fullmatch(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", written, re.ASCII):
+    elif written is not None and not _SPELLING.fullmatch(written):
         problems.append(Problem("exif", "date", f"{written[:40]!r} is not as EXIF spells dates"))
     elif taken.year > LAST_YEAR:
         problems.append(Problem("exif", "date", f"the year {taken.year} is yet to come"))
 
 
+_SPELLING = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
+
+
 def _number(value: Value | None, position: int = 0) -> float | None:
     """One number of a value, whatever its type; None if absent or undefined (x/0, NaN)."""
+    if isinstance(value, tuple) and len(value) > position:
+        one = value[position]
+        if isinstance(one, tuple):
+            return one[0] / one[1] if one[1] else None
+        return float(one) if math.isfinite(one) else None
     if isinstance(value, str):
         try:
             number = float(value)
         except ValueError:
             return None
         return number if math.isfinite(number) else None
-    if value is None or isinstance(value, bytes) or len(value) <= position:
-        return None
-    one = value[position]
-    if isinstance(one, tuple):
-        return one[0] / one[1] if one[1] else None
-    return float(one) if math.isfinite(one) else None
+    return None
 
 
 def _whole(value: Value | None) -> int | None:
@@ -349,7 +356,7 @@ def parse_exif_time(written: str | None) -> datetime | None:
     if not found:
         return None
     try:
-        return datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type]
+        return datetime(*map(int, found.groups("0")))  # type: ignore[arg-type]
     except ValueError:
         return None
 

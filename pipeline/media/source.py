@@ -45,7 +45,8 @@ class BytesSource:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length), fewer at the end."""
-        return self.data[max(offset, 0) : max(offset, 0) + max(length, 0)]
+        start = 0 if offset < 0 else offset
+        return self.data[start : start + length] if length > 0 else b""
 
 
 @dataclass(frozen=True, slots=True)

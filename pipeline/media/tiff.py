@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipeline.media.source import Source
 from pipeline.problems import MediaError
@@ -20,24 +20,47 @@ Value = str | bytes | tuple[int | float | tuple[int, int], ...]
 #: Bytes of one value, at most; the longest wanted ones are texts.
 LARGEST_VALUE = 64 << 10
 
-# Type number -> bytes per value and struct code (None: handled apart). TIFF 6.0 p. 15; 13 IFD and 16-18 of BigTIFF.
+# Type number -> bytes per value and struct code (None: text or bytes). TIFF 6.0 p. 15; 13 IFD and 16-18 of BigTIFF.
 _TYPES: dict[int, tuple[int, str | None]] = {
     1: (1, "B"),
     2: (1, None),
     3: (2, "H"),
     4: (4, "I"),
-    5: (8, None),
+    5: (8, "II"),
     6: (1, "b"),
     7: (1, None),
     8: (2, "h"),
     9: (4, "i"),
-    10: (8, None),
+    10: (8, "ii"),
     11: (4, "f"),
     12: (8, "d"),
     13: (4, "I"),
     16: (8, "Q"),
     17: (8, "q"),
     18: (8, "Q"),
+}
+_SIZES = {kind: size for kind, (size, _) in _TYPES.items()}
+_TEXT, _RATIONALS = 2, (5, 10)
+
+
+class _Layout(NamedTuple):
+    """How a block of one byte order, TIFF or BigTIFF, lays out a directory."""
+
+    length: struct.Struct  # the number of entries
+    entry: struct.Struct
+    inside: int  # bytes of a value that stand in the entry itself
+    numbers: dict[int, struct.Struct]  # one value of each numeric type
+
+
+_LAYOUTS = {
+    (order, big): _Layout(
+        struct.Struct(order + ("Q" if big else "H")),
+        struct.Struct(order + ("HHQ8s" if big else "HHI4s")),
+        8 if big else 4,
+        {kind: struct.Struct(order + code) for kind, (_, code) in _TYPES.items() if code is not None},
+    )
+    for order in "<>"
+    for big in (False, True)
 }
 
 # The number after the byte order: 42 TIFF, 43 BigTIFF, 0x55 Panasonic, "RO"/"RS" Olympus.
@@ -86,37 +109,47 @@ class Tiff:
 
         A directory that the end of the block cuts short gives the entries before the cut.
         """
-        order, read_at = self.order, self.source.read_at
-        head_size, entry_size, layout = (8, 20, "HHQ8s") if self.big else (2, 12, "HHI4s")
-        head = read_at(offset, head_size)
-        if len(head) < head_size or offset < head_size:
+        read_at, endian, end = self.source.read_at, self.endian, self.source.size
+        counts, entries, inside, _ = layout = _LAYOUTS[self.order, self.big]
+        head = read_at(offset, counts.size)
+        if len(head) < counts.size or offset < counts.size:
             raise MediaError(f"damaged: no directory at offset {offset:,}")
-        (count,) = struct.unpack(order + ("Q" if self.big else "H"), head)
-        count = min(count, 0xFFFF)
-        data = read_at(offset + head_size, count * entry_size + 8)
-        whole = min(count, len(data) // entry_size)
+        count = min(counts.unpack(head)[0], 0xFFFF)
+        data = read_at(offset + counts.size, count * entries.size + 8)
+        whole = min(count, len(data) // entries.size)
         values: dict[int, Value] = {}
         bad: list[int] = []
         odd: list[int] = []
-        inside, end = 8 if self.big else 4, self.source.size
-        endian = self.endian
-        for tag, kind, number, inline in struct.iter_unpack(order + layout, data[: whole * entry_size]):
-            if kind not in _TYPES:  # "readers should skip over fields containing an unexpected field type"
+        for tag, kind, number, inline in entries.iter_unpack(data[: whole * entries.size]):
+            size = _SIZES.get(kind)
+            if size is None:  # "readers should skip over fields containing an unexpected field type"
                 continue
-            length = _TYPES[kind][0] * number
-            if length > inside and int.from_bytes(inline, endian) + length > end:
-                bad.append(tag)
-            if tag in wanted and tag not in values:
-                data_of = self._data(kind, length, inline)
-                if data_of is not None:
-                    values[tag] = value = self._value(kind, data_of)
-                    if kind == 2 and _is_odd(data_of, value):
-                        odd.append(tag)
+            length = size * number
+            if length > inside:
+                place = int.from_bytes(inline, endian)
+                if place + length > end:
+                    bad.append(tag)
+                if tag not in wanted or tag in values:
+                    continue
+                # A count of billions is a lie or a picture; as many values as are there and of use are enough.
+                most = min(length, LARGEST_VALUE)
+                found = read_at(place, most)
+                if len(found) < most and (kind != _TEXT or not found):  # text alone may be cut short
+                    continue
+            elif tag not in wanted or tag in values:
+                continue
+            else:
+                found = inline[:length]
+            if kind == _TEXT:
+                values[tag], strange = _text_of(found)
+                if strange:
+                    odd.append(tag)
+            else:
+                values[tag] = _value(layout, kind, found)
         if whole < count:
             bad.append(-1)
-        link = data[count * entry_size :]
-        width = 8 if self.big else 4
-        after = int.from_bytes(link[:width], endian) if len(link) >= width else 0
+        link = data[count * entries.size :]
+        after = int.from_bytes(link[:inside], endian) if len(link) >= inside else 0
         return Directory(values, tuple(bad), tuple(odd), after)
 
     def link(self, offset: int) -> int:
@@ -130,24 +163,16 @@ class Tiff:
         """The byte order as `int.from_bytes` calls it."""
         return "little" if self.order == "<" else "big"
 
-    def _data(self, kind: int, length: int, inline: bytes) -> bytes | None:
-        """The bytes of an entry's value; None if they lie outside of the block, where text alone may be cut short."""
-        if length <= len(inline):
-            return inline[:length]
-        # A count of billions is a lie or a picture; as many values as are there and of use are enough.
-        data = self.source.read_at(int.from_bytes(inline, self.endian), min(length, LARGEST_VALUE))
-        return None if len(data) < min(length, LARGEST_VALUE) and (kind != 2 or not data) else data
 
-    def _value(self, kind: int, data: bytes) -> Value:
-        size, code = _TYPES[kind]
-        if kind == 2:
-            return text(data)
-        if kind == 7:
-            return data
-        if code is not None:
-            return struct.unpack(f"{self.order}{len(data) // size}{code}", data[: len(data) // size * size])
-        pairs = struct.unpack(f"{self.order}{len(data) // 4}{'I' if kind == 5 else 'i'}", data[: len(data) // 4 * 4])
-        return tuple(zip(pairs[::2], pairs[1::2], strict=False))
+def _value(layout: _Layout, kind: int, data: bytes) -> Value:
+    """The numbers of a value, or its bytes."""
+    one = layout.numbers.get(kind)
+    if one is None:
+        return data
+    if len(data) == one.size:
+        return (one.unpack(data),) if kind in _RATIONALS else one.unpack(data)
+    several = one.iter_unpack(data[: len(data) // one.size * one.size])
+    return tuple(several) if kind in _RATIONALS else tuple(number for (number,) in several)
 
 
 def text(data: bytes) -> str:
@@ -161,14 +186,24 @@ def text(data: bytes) -> str:
         return data.decode("latin-1").strip()
 
 
+def _text_of(data: bytes) -> tuple[str, bool]:
+    """Text, and whether it is neither ASCII nor UTF-8, or holds control characters."""
+    plain = data.partition(b"\0")[0]
+    if len(plain) > 1 and plain.isascii():  # nearly all texts; a zero as the second byte may be UTF-16's
+        found = plain.decode().strip()
+        return found, not found.isprintable()
+    found = text(data)
+    return found, _is_odd(data, found)
+
+
 def _is_utf16(data: bytes) -> bool:
     """Two letters and more, each with a zero byte behind it."""
     return len(data) >= 4 and data[1] == data[3] == 0 != data[2] and not any(data[1::2])
 
 
-def _is_odd(data: bytes, value: Value) -> bool:
+def _is_odd(data: bytes, value: str) -> bool:
     """The text is neither ASCII nor UTF-8, or holds control characters."""
-    if data.isascii() and isinstance(value, str) and value.isprintable():
+    if data.isascii() and value.isprintable():
         return _is_utf16(data)
     try:
         return not data.partition(b"\0")[0].decode().strip().isprintable()
