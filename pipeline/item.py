@@ -90,6 +90,8 @@ def stored_text(path: str) -> str:
 
 def stored_bytes(path: str) -> bytes | None:
     """The bytes of a path that `stored_text` cannot give back, else None."""
+    if path.isascii():
+        return None
     try:
         path.encode()
     except UnicodeEncodeError:

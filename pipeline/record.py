@@ -234,11 +234,12 @@ def to_record(item: MediaItem) -> dict[str, Any]:
     picture, clip = item.picture or _NO_PICTURE, item.clip or _NO_CLIP
     exif = picture.exif or _NO_EXIF
     modified_at = to_time(media.modified_ns)
+    folder, name = stored_text(media.folder), stored_text(media.name)
     known = Known(
         sidecar=sidecar,
         exif=exif,
         clip=clip,
-        name=stored_text(media.name),
+        name=name,
         folder_date=item.folder_date,
         modified_at=modified_at,
     )
@@ -252,10 +253,10 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "path": stored_text(media.path),
         "path_bytes": stored_bytes(media.path),
         "part": stored_text(media.part),
-        "folder": stored_text(media.folder),
+        "folder": folder,
         "folder_kind": item.folder_kind,
         "folder_date": item.folder_date,
-        "name": stored_text(media.name),
+        "name": name,
         "extension": stored_text(extension),
         "size": size,
         "modified_at": modified_at,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -47,6 +47,7 @@ MESSENGERS = frozenset({"whatsapp", "signal", "telegram", "viber", "kakaotalk", 
 LOCAL_CLOCK_MAKERS = ("gopro",)
 
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE = timedelta(minutes=1)
 _NO_SIDECAR, _NO_EXIF, _NO_CLIP = Sidecar(), Exif(), Clip()
 
 
@@ -115,9 +116,13 @@ class PlaceCandidate:
     altitude_m: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """All that is known of a file's date and place. `name` is the file's; `folder_date` the year or day of a folder by such."""
+    """All that is known of a file's date and place. `name` is the file's; `folder_date` the year or day of a folder by such.
+
+    What follows from it is worked out once, when it is made: the surest position and its IANA time zone, the date in the name,
+    and the video's creation time where that is a wall clock instead of UTC.
+    """
 
     sidecar: Sidecar = _NO_SIDECAR
     exif: Exif = _NO_EXIF
@@ -125,37 +130,34 @@ class Known:
     name: str = ""
     folder_date: str | None = None  # 2019, 2005-02-05
     modified_at: datetime | None = None  # aware, UTC
+    place: PlaceCandidate | None = field(init=False)
+    zone: str | None = field(init=False)
+    stamp: Stamp | None = field(init=False)
+    clip_clock: datetime | None = field(init=False)
 
-    @cached_property
-    def place(self) -> PlaceCandidate | None:
-        """The surest position."""
-        return next(place_candidates(self), None)
+    def __post_init__(self) -> None:
+        place = next(place_candidates(self), None)
+        zone = zone_of(place.latitude, place.longitude) if place else None
+        stamp = stamp_in(self.name)
+        object.__setattr__(self, "place", place)
+        object.__setattr__(self, "zone", zone)
+        object.__setattr__(self, "stamp", stamp)
+        object.__setattr__(self, "clip_clock", _clip_clock(self.clip, stamp, zone))
 
-    @cached_property
-    def zone(self) -> str | None:
-        """The IANA time zone of the place."""
-        return zone_of(self.place.latitude, self.place.longitude) if self.place else None
 
-    @cached_property
-    def stamp(self) -> Stamp | None:
-        """The date in the file's name."""
-        return stamp_in(self.name)
-
-    @cached_property
-    def clip_clock(self) -> datetime | None:
-        """The video's creation time, where it is a wall clock instead of UTC."""
-        clip = self.clip
-        if clip.created_at is None or clip.created_local is not None:
-            return None
-        clock = clip.created_at.replace(tzinfo=None)
-        if clip.make is not None and clip.make.lower().startswith(LOCAL_CLOCK_MAKERS):
-            return clock
-        # The wall clock in the name of a file that was made where clocks do not show UTC.
-        if self.stamp is not None and self.stamp.local is not None and self.stamp.precision == "second" and self.zone:
-            recorded = timedelta(seconds=(clip.duration_s or 0) + 60)  # some write the beginning, some the end
-            if -timedelta(minutes=1) <= clock - self.stamp.local <= recorded and _zone_offset(self.zone, clock):
-                return clock
+def _clip_clock(clip: Clip, stamp: Stamp | None, zone: str | None) -> datetime | None:
+    """The video's creation time, where it is a wall clock instead of UTC."""
+    if clip.created_at is None or clip.created_local is not None:
         return None
+    clock = clip.created_at.replace(tzinfo=None)
+    if clip.make is not None and clip.make.lower().startswith(LOCAL_CLOCK_MAKERS):
+        return clock
+    # The wall clock in the name of a file that was made where clocks do not show UTC.
+    if stamp is not None and stamp.local is not None and stamp.precision == "second" and zone:
+        recorded = timedelta(seconds=(clip.duration_s or 0) + 60)  # some write the beginning, some the end
+        if -_MINUTE <= clock - stamp.local <= recorded and _zone_offset(zone, clock):
+            return clock
+    return None
 
 
 def resolve(known: Known) -> Resolved:
@@ -355,13 +357,14 @@ def _date(text: str) -> date | None:
 
 def _problems(chosen: DateCandidate | None, candidates: list[DateCandidate]) -> Iterator[Problem]:
     """A problem for every date that no photo can have, and for every candidate that is more than a day from the chosen one."""
+    first, last = chosen.span() if chosen else (_UNIX, _UNIX)
     for other in candidates:
         if other is chosen or not other.compared:
             continue
         if not FIRST_YEAR <= other.moment.year <= LAST_YEAR:
             yield Problem("date", "implausible", f"{other.rule} says {_said(other)}: not used")
         elif chosen is not None and chosen.compared:
-            (first, last), (earliest, latest) = chosen.span(), other.span()
+            earliest, latest = other.span()
             if earliest - last > CONFLICT or first - latest > CONFLICT:
                 yield Problem(
                     "date", "conflict", f"{other.rule} says {_said(other)}; {chosen.rule}, {_said(chosen)}, was taken"
@@ -447,19 +450,19 @@ def _offset_between(local: datetime, at: datetime, zone_offset: int | None) -> i
 
     Where the zone is known, it is that of the zone, but for summer time that nobody set; else one that is in use.
     """
-    apart = (local.replace(tzinfo=UTC) - at) / timedelta(minutes=1)
+    apart = (local.replace(tzinfo=UTC) - at) / _MINUTE
     if zone_offset is None:
         above = bisect_left(IN_USE, apart)
         offsets = IN_USE[max(above - 1, 0) : above + 1]
     else:
         offsets = (zone_offset, zone_offset - SUMMER_TIME, zone_offset + SUMMER_TIME)
     offset = min(offsets, key=lambda each: abs(each - apart))
-    return offset if abs(offset - apart) <= TOLERANCE / timedelta(minutes=1) else None
+    return offset if abs(offset - apart) <= TOLERANCE / _MINUTE else None
 
 
 def _zone_offset(zone: str, local: datetime) -> int | None:
     try:
-        shift = local.replace(tzinfo=_zone_info(zone)).utcoffset()
+        shift = _zone_info(zone).utcoffset(local)
     except (ZoneInfoNotFoundError, OverflowError):
         return None
     return round(shift.total_seconds() / 60) if shift is not None else None
