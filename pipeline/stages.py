@@ -20,7 +20,7 @@ from zlib_ng import zlib_ng
 
 from pipeline.item import OPERATIONS, Content, Entry, MediaItem
 from pipeline.media.facts import Clip, Exif, Picture
-from pipeline.media.read import read_facts
+from pipeline.media.read import FileFacts, read_facts
 from pipeline.problems import MediaError, Problem, noting
 from pipeline.record import to_record, with_facts
 from pipeline.resolve import Known, own_time
@@ -138,12 +138,12 @@ def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> Med
         return item
     problems: list[Problem] = []
     spent = dict(zip(OPERATIONS, item.spent, strict=True))
+    content, facts = None, FileFacts()
     try:
         head = None
         with noting(problems, "read"):
             if isinstance(file, OpenFile):
                 content, head = _read_content(file, spent)
-                item = replace(item, content=content)
                 if not file.is_unchanged() or file.size != content.size:
                     problems.append(Problem("read", "changed", "the file changed while it was read"))
                 elif (file.size, file.modified_ns) != (item.media.size, item.media.modified_ns):
@@ -156,9 +156,6 @@ def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> Med
             facts = read_facts(file, head, item.media.name, all_tags)
             for operation, seconds in facts.spent.items():
                 spent[operation] += seconds
-            item = replace(
-                item, mime=facts.mime, kind=facts.kind, picture=facts.picture, clip=facts.clip, tags=facts.tags
-            )
             problems.extend(facts.problems)
         elif head is not None:
             problems.append(Problem("read", "empty", "the file has no bytes"))
@@ -166,13 +163,21 @@ def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> Med
             problems.extend(file.problems)
             started = perf_counter()
             with noting(problems, "read"):
-                item = replace(item, content=file.check(verify))
+                content = file.check(verify)
             spent["crc32"] += perf_counter() - started
-        return replace(
-            item, problems=(*item.problems, *problems), spent=tuple(spent[operation] for operation in OPERATIONS)
-        )
     finally:
         file.close()
+    return replace(
+        item,
+        content=content,
+        mime=facts.mime,
+        kind=facts.kind,
+        picture=facts.picture,
+        clip=facts.clip,
+        tags=facts.tags,
+        problems=(*item.problems, *problems),
+        spent=tuple(spent.values()),
+    )
 
 
 class _Own(threading.local):
@@ -306,9 +311,8 @@ def make_rows(item: MediaItem) -> tuple[dict[str, Any], tuple[float, ...]]:
     """The row of a finished item, and the seconds that each of OPERATIONS took for it."""
     started = perf_counter()
     row = to_record(item)
-    spent = dict(zip(OPERATIONS, item.spent, strict=True))
-    spent["record"] = perf_counter() - started
-    return row, tuple(spent[operation] for operation in OPERATIONS)
+    *before, _ = item.spent
+    return row, (*before, perf_counter() - started)
 
 
 def _no_time() -> dict[str, float]:

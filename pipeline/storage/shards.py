@@ -40,11 +40,9 @@ def write_shard(
 
     `rows` are pairs of a row and the seconds that each of OPERATIONS took for it."""
     (reference,) = references
-    records: list[dict[str, Any]] = []
-    spent = [0.0] * len(OPERATIONS)
-    for record, seconds in rows:
-        records.append(record)
-        spent = [total + more for total, more in zip(spent, seconds, strict=True)]
+    pairs = list(rows)
+    records = [record for record, _ in pairs]
+    spent = map(sum, zip(*(seconds for _, seconds in pairs), strict=True))
     started = time.perf_counter()
     table = pa.Table.from_pylist(records, schema=RECORD)
     with whole_file(shard_path(folder, reference.name)) as temporary:
