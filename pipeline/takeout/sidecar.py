@@ -279,6 +279,8 @@ def _resolved(text: str) -> str:
 def _seconds(value: object) -> int | None:
     """A timestamp: a string of whole seconds, or a number that is one. `int()` alone would take "1_0" and "１"."""
     if isinstance(value, str):
+        if len(value) <= 18 and value.isascii() and value.isdigit():  # nearly all of them
+            return int(value)
         return int(value) if _WHOLE.fullmatch(value.strip()) else None
     if isinstance(value, bool):
         return None
@@ -290,9 +292,11 @@ def _seconds(value: object) -> int | None:
 
 
 def _degrees(value: object) -> float | None:
+    if isinstance(value, float):
+        return value if abs(value) < 1e9 else math.inf
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,4}(\.[0-9]{1,20})?", value.strip()):
         return float(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool):
         return float(value) if abs(value) < 1e9 else math.inf
     return None
 
@@ -327,13 +331,12 @@ class _Fields:
         return _resolved(text) if text else text
 
     def flag(self, name: str) -> bool:
-        value = self.value.get(name, False)
-        if isinstance(value, bool):
-            return value
+        value = self.value.get(name)
+        if value is None or isinstance(value, bool):
+            return bool(value)
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
-        if value is not None:
-            self.wrong(name)
+        self.wrong(name)
         return False
 
     def block(self, name: str) -> dict[str, Any]:
@@ -357,6 +360,8 @@ class _Fields:
     def time(self, name: str) -> datetime | None:
         """None for 0, by which Google says that there is no date (immich-go, json.go)."""
         block = self.value.get(name)
+        if block is None:
+            return None
         if isinstance(block, str | int) and _seconds(block) is not None:  # without the block around it
             value: object = block
         else:
