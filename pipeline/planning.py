@@ -457,30 +457,27 @@ def _media_items(
             if entry in copies:
                 yield entry, entries[0], None
                 continue
+            problems: list[Problem] = []
+            if leads_astray(entry.path):
+                problems.append(Problem("list", "odd_path", f"part {entry.part} has {_ASTRAY}"))
+            if number:
+                problems.append(Problem("pair", "same_path", f"part {entries[0].part} holds another file of this path"))
+            sidecar = original = partner = rule = None
+            if pair is not None:
+                sidecar, rule, original, partner = pair.sidecar, pair.rule, pair.edited_of, pair.live_partner
+                problems.extend(pair.problems)
             item = MediaItem(
                 media=entry,
-                file_id=file_id(entry.path, sum(other.path == entry.path for other in entries[:number])),
+                file_id=file_id(entry.path, number and sum(other.path == entry.path for other in entries[:number])),
+                sidecar=None if sidecar is None else _of_part(folder.json[sidecar], entry.part, copies),
+                sidecar_rule=rule,
+                edited_of=None if original is None else file_id(folder.media[original][0].path),
+                live_partner=None if partner is None else file_id(folder.media[partner][0].path),
                 album=album,
                 folder_kind=kind.kind,
                 folder_date=kind.date,
+                problems=tuple(problems),
             )
-            if leads_astray(entry.path):
-                item = replace(item, problems=(Problem("list", "odd_path", f"part {entry.part} has {_ASTRAY}"),))
-            if number:
-                message = f"part {entries[0].part} holds another file of this path"
-                item = replace(item, problems=(*item.problems, Problem("pair", "same_path", message)))
-            if pair is not None:
-                original, partner = pair.edited_of, pair.live_partner
-                item = replace(
-                    item,
-                    sidecar=_of_part(folder.json[pair.sidecar], entry.part, copies)
-                    if pair.sidecar is not None
-                    else None,
-                    sidecar_rule=pair.rule,
-                    edited_of=file_id(folder.media[original][0].path) if original is not None else None,
-                    live_partner=file_id(folder.media[partner][0].path) if partner is not None else None,
-                    problems=(*item.problems, *pair.problems),
-                )
             yield entry, entries[0], item
 
 

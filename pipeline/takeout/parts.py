@@ -74,7 +74,8 @@ def leads_astray(path: str) -> bool:
     >>> [leads_astray(f"Takeout/{path}") for path in ("../a.jpg", "/etc/a", r"C:\a.jpg", r"..\a.jpg", "..a.jpg")]
     [True, True, True, True, False]
     """
-    return _ODD.search(path) is not None
+    may_be_odd = "/." in path or "//" in path or "\\" in path or ":" in path or path[:1] in ("/", ".")
+    return may_be_odd and _ODD.search(path) is not None
 
 
 def export_of(path: str) -> str | None:
