@@ -259,7 +259,7 @@ def read_archives(
 
     Read side by side on the cluster that is `given` or by the `workers`, if there are any and it is worth it; else here.
     """
-    tars = [part for part in library.parts if part.form == "tar"]
+    tars = library.tars()
     if not tars:
         return library
     from pipeline.cluster import synchronous
@@ -447,7 +447,7 @@ def choose_mode(settings: Settings, plan: Plan) -> str:
         return "client"
     if settings.mode != "auto":
         return settings.mode
-    return faster_mode(settings, len(plan.items), plan.size)
+    return faster_mode(settings, len(plan.items), plan.to_read)
 
 
 def faster_mode(settings: Settings, files: int, size: int) -> str:
@@ -503,7 +503,7 @@ def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) ->
     from pipeline.cluster import current_client, loopback_works
 
     likely = settings.mode == "parallel" or (
-        current_client() is None and faster_mode(settings, listing.media_files, listing.media_bytes) == "parallel"
+        current_client() is None and faster_mode(settings, listing.media_files, listing.bytes_to_read) == "parallel"
     )
     if likely and loopback_works():
         workers.start()
@@ -512,7 +512,7 @@ def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) ->
 def dearest_first(references: Sequence[ShardRef], shards: Sequence[Shard]) -> list[ShardRef]:
     """The shards in the order to work on them: the longest first, so that all workers end together."""
     pairs = zip(references, shards, strict=True)
-    return [reference for reference, shard in sorted(pairs, key=lambda pair: -pair[1].size)]
+    return [reference for reference, shard in sorted(pairs, key=lambda pair: -pair[1].cost)]
 
 
 def check_totals(counts: Mapping[str, Mapping[str, int]], listed: int, media: int) -> None:
@@ -595,6 +595,7 @@ def plan(
         watch.step(f"pairing {listing.count:,} files")
         found = pair_library(listing, library, io_threads(settings))
     mode = choose_mode(settings, found)
+    tars = library.tars()
     states = found.counts()
     missing = library.missing_parts()
     elsewhere_known = {(orphan.sidecar.path, orphan.sidecar.part) for orphan in found.members}
@@ -627,7 +628,9 @@ def plan(
             each: asdict(
                 cost.predict(
                     files=len(found.items),
-                    size=found.size,
+                    size=found.to_read,
+                    archives=len(tars),
+                    archives_size=sum(part.stamp.size for part in tars if part.stamp),
                     mode=each,
                     threads=io_threads(settings),
                     processes=worker_processes(settings),

@@ -106,7 +106,7 @@ class Audit:
         elif self.sidecars_without_media or self.lacking_sidecar or self.empty_albums:
             yield "look whether parts are missing, perhaps after the last one, or export again"
         if self.unreadable:
-            yield "unpack again what cannot be read"
+            yield "download or unpack again what cannot be read"
 
     def report(self) -> dict[str, Any]:
         """The audit as ``run.json`` has it."""

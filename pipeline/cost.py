@@ -84,6 +84,9 @@ PUBLISHED_DISK = 500.0
 #: The published constants, with the disk counted.
 PUBLISHED_WITH_DISK = replace(PUBLISHED, disk_mb_per_s=PUBLISHED_DISK)
 
+#: Bytes of a tgz that one core reads, inflates and examines in a second.
+INFLATE_BYTES_PER_S = 300e6
+
 #: Measured with `make bench` on 2 cores, files of 3 MB in a warm page cache; the disk is not known before it is used.
 MEASURED = Constants(
     sidecar_read=0.02,
@@ -105,10 +108,6 @@ MEASURED = Constants(
     process_mb=25,
     thread_mb=0.2,
 )
-
-
-#: Bytes of a tgz that one core reads, inflates and examines in a second.
-INFLATE_BYTES_PER_S = 300e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +136,14 @@ def predict(
     threads: int,
     processes: int,
     cores: int | None = None,
+    archives: int = 0,
+    archives_size: int = 0,
     constants: Constants = MEASURED,
 ) -> Prediction:
-    """Time and memory of a scan of `files` media files of `size` bytes in all, in mode ``sequential`` or ``parallel``.
+    """Time and memory of a scan of `files` media files, of which `size` bytes are read, in mode ``sequential`` or ``parallel``.
 
-    More `processes` than `cores` (None: one each) take memory and save no time.
+    More `processes` than `cores` (None: one each) take memory and save no time. `archives` of `archives_size` bytes are read
+    from front to back before, each by one process.
 
     >>> one = predict(files=1000, size=7.7e9, mode="parallel", threads=16, processes=8, constants=PUBLISHED)
     >>> round(one.seconds, 1), one.memory_mb
@@ -151,7 +153,8 @@ def predict(
     file_mb = size / MB / files if files else 0.0
     at_work = min(processes, cores or processes)
     workers = max(at_work * constants.efficiency, 1.0) if parallel and at_work > 1 else 1.0
-    processors = files * constants.file_ms(file_mb) / 1000 / workers
+    inflating = archives_size / INFLATE_BYTES_PER_S / max(1.0, min(workers, archives))
+    processors = inflating + files * constants.file_ms(file_mb) / 1000 / workers
     disk = files * disk_bound_ms(file_mb, constants.disk_mb_per_s) / 1000 if constants.disk_mb_per_s else 0.0
     besides = constants.start_s[parallel] + constants.stop_s[parallel]
     work = max(processors, disk)

@@ -14,6 +14,10 @@ from pipeline.takeout.sidecar import Sidecar
 OPERATIONS = ("open", "sidecar_read", "sidecar_parse", "content_read", "crc32", "mime", "exif", "video", "record")
 
 
+#: Bytes of a medium in an archive that its metadata needs, as a rule.
+READ_OF_MEMBER = 32 << 10
+
+
 class Entry(NamedTuple):  # and no dataclass: libraries have them by the million
     """One listed file, and all that is known of it before it is opened.
 
@@ -41,6 +45,11 @@ class Entry(NamedTuple):  # and no dataclass: libraries have them by the million
     def name(self) -> str:
         """The last component of the path."""
         return self.path.rpartition("/")[2]
+
+    @property
+    def to_read(self) -> int:
+        """About so many bytes will be read of it: all of a folder's file, little of what an archive has."""
+        return self.size if self.at is None else min(self.size, READ_OF_MEMBER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,9 +103,9 @@ class Shard:
     items: tuple[MediaItem, ...]
 
     @property
-    def size(self) -> int:
-        """Bytes of its media files."""
-        return sum(item.media.size for item in self.items)
+    def cost(self) -> int:
+        """What it costs to work on it, in bytes that could be read meanwhile."""
+        return sum(item.media.to_read + BYTES_PER_FILE for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,11 @@ class Plan:
     def size(self) -> int:
         """Bytes of all media files."""
         return sum(item.media.size for item in self.items)
+
+    @property
+    def to_read(self) -> int:
+        """Bytes of media files that are read, about."""
+        return sum(item.media.to_read for item in self.items)
 
     def folder_of(self, entry: Entry) -> str:
         """The path of the folder that a file was merged into, a key of `folders`."""
@@ -162,7 +167,7 @@ class Listing:
         self.aliases: dict[str, str] = {}  # paths of folders that were merged into others
         self.count = 0
         self.media_files = 0
-        self.media_bytes = 0
+        self.bytes_to_read = 0  # of media
 
     def add(self, entry: Entry) -> None:
         """Sort a file by its name."""
@@ -180,7 +185,7 @@ class Listing:
             return
         found.media.setdefault(name, []).append(entry)
         self.media_files += 1
-        self.media_bytes += entry.size
+        self.bytes_to_read += entry.to_read
 
     def would_ignore(self, entry: Entry) -> bool:
         """The name alone says that it is neither a medium nor JSON."""
@@ -521,13 +526,13 @@ def make_shards(items: Sequence[MediaItem], shard_files: int = 0, all_tags: bool
     """The items in order, cut into shards of about equal cost; `shard_files` > 0 is the most files in one."""
     most_files = shard_files or SHARD_FILES
     fewest = min(FEWEST_FILES, most_files)
-    total = sum(item.media.size + BYTES_PER_FILE for item in items)
+    total = sum(item.media.to_read + BYTES_PER_FILE for item in items)
     enough = max(total / SHARDS, fewest * BYTES_PER_FILE)
     batch: list[MediaItem] = []
     cost = 0
     for item in items:
         batch.append(item)
-        cost += item.media.size + BYTES_PER_FILE
+        cost += item.media.to_read + BYTES_PER_FILE
         if len(batch) >= most_files or cost >= enough:
             yield Shard(shard_name(batch, all_tags), tuple(batch))
             batch, cost = [], 0

@@ -140,6 +140,8 @@ def print_plan(found: Mapping[str, Any]) -> None:
     _names(console, "without a sidecar", found["unmatched_media"])
     _names(console, "sidecars without a file", found["unmatched_sidecars"])
     _names(console, "unreadable", found["unreadable"])
+    if found["repeated_parts"]:
+        _names(console, "the same as another part, and read once", found["repeated_parts"])
     _print_audit(console, found["audit"])
     table = _table("prediction", "time", "memory", "limited by")
     for mode, value in found["predicted"].items():

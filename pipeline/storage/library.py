@@ -62,6 +62,10 @@ class Library:
             else:
                 yield from (walk_folder if part.form == "folder" else walk_zip)(part)
 
+    def tars(self) -> list[Part]:
+        """The parts that can only be read front to back."""
+        return [part for part in self.parts if part.form == "tar"]
+
     def missing_parts(self) -> list[str]:
         """Parts that are missing, by the numbers in the names of those that are there."""
         return missing_parts(part.root for part in self.parts)
