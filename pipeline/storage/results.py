@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.problems import OutputError
-from pipeline.record import FILES, PARTITION, RECORD, Settled, with_settled
+from pipeline.record import COLUMNS, FILES, PARTITION, RECORD, Settled, with_settled
 from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, uninterrupted, whole_file
 from pipeline.storage.shards import read_shard
 
@@ -38,6 +38,8 @@ READY = "READY"
 JOURNALS = ("-wal", "-shm", "-journal")
 #: Rows kept in memory per year, and in all, before they are written to a file.
 ROWS_PER_FILE, ROWS_IN_MEMORY = 50_000, 50_000
+#: Columns worth a dictionary: a value of the others has few rows, which compression alone makes smaller, and sooner.
+REPEATING = [column.name for column in COLUMNS if column.facet]
 #: Files of `media` that are compressed at a time.
 WRITERS = 2
 
@@ -177,7 +179,9 @@ def write_media(results: Results, names: Iterable[str], settled: Settled) -> Non
 
 def _write_part(tables: list[pa.Table], path: Path) -> None:
     with whole_file(path) as temporary:
-        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd", write_page_checksum=True)
+        pq.write_table(
+            pa.concat_tables(tables), temporary, compression="zstd", use_dictionary=REPEATING, write_page_checksum=True
+        )
 
 
 def write_files(results: Results, files: Iterable[dict[str, Any]]) -> None:
