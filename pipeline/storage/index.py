@@ -23,6 +23,9 @@ from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, Settled
 from pipeline.takeout.sidecar import Comment
 
+#: What is bound to a parameter for NULL, as which SQLite stores it (sqlite.org/floatingpoint.html). For every None, Python
+#: looks for an adapter, which takes as long as all else about a row of which nearly half is empty.
+NULL = float("nan")
 #: Rows per transaction; below some thousands SQLite spends more time on transactions than on rows.
 BATCH = 10_000
 
@@ -273,7 +276,7 @@ class Index:
         columns = [_sql_values(rows.column(c.name)) for c in _SCALARS]
         identities = rows.column("file_id").to_pylist()
         people = rows.column("people").to_pylist()
-        self._db.executemany(self._insert, zip(*columns, [", ".join(names) or None for names in people], strict=True))
+        self._db.executemany(self._insert, zip(*columns, [", ".join(names) or NULL for names in people], strict=True))
         self._db.executemany(
             "INSERT INTO temp.portraits VALUES (?, ?)",
             [
@@ -441,13 +444,15 @@ class Index:
                 table: self._count(f"SELECT '', count(*) FROM {table}")[""]
                 for table in ("albums", "people", "media_albums", "media_people", "problems")
             },
-            "relations": self._count(
-                "SELECT 'duplicates', count(duplicate_of) FROM media UNION ALL "
-                "SELECT 'edited', count(edited_of) FROM media UNION ALL "
-                "SELECT 'live', count(live_partner) FROM media UNION ALL "
-                "SELECT 'with_sidecar', count(sidecar_path) FROM media UNION ALL "
-                "SELECT 'dated', count(*) FROM media WHERE taken_year <> 0 UNION ALL "
-                "SELECT 'placed', count(latitude) FROM media"
+            "relations": dict(
+                zip(
+                    ("duplicates", "edited", "live", "with_sidecar", "dated", "placed"),
+                    self._db.execute(
+                        "SELECT count(duplicate_of), count(edited_of), count(live_partner), count(sidecar_path), "
+                        "count(nullif(taken_year, 0)), count(latitude) FROM media"
+                    ).fetchone(),
+                    strict=True,
+                )
             ),
         }
 
@@ -487,7 +492,7 @@ class Index:
             if column.facet:
                 self._db.execute(f'CREATE INDEX files_{column.name} ON files ("{column.name}")')
         self._db.executescript(_VIEWS)
-        self._db.executescript(f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA optimize = 0x10002; ANALYZE;")
+        self._db.executescript(f"PRAGMA user_version = {SCHEMA_VERSION}; ANALYZE;")
         self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
@@ -514,8 +519,10 @@ def file_rows(files: Iterable[ListedFile]) -> Iterator[dict[str, Any]]:
 
 
 def _sql_values(column: pa.ChunkedArray) -> list[Any]:
+    if column.null_count == len(column):
+        return [NULL] * len(column)
     values: list[Any] = (_time_texts(column) if pa.types.is_timestamp(column.type) else column).to_pylist()
-    return values
+    return [NULL if value is None else value for value in values] if column.null_count else values
 
 
 def _time_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
