@@ -6,9 +6,9 @@ import gc
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -99,6 +99,7 @@ def scan(
     library = Library.of(_as_list(inputs), settings.merge)
     folder = _output_folder(_as_list(inputs), output, library)
     with (
+        closing(library),
         given_cluster(settings.scheduler) as given,
         claimed(folder) as results,
         Index(results.new / "index.sqlite") as index,
@@ -171,7 +172,7 @@ def _read(
         with clock.stage("plan"):
             found = audit(plan, library.missing_parts())
             shards, references = _write_plan(plan, found, settings, results, index)
-        listed = listing.count
+        listed, damaged = listing.count, {file.path for file in listing.files if file.path == file.part}
         del plan, listing  # all of it is on the disk now, and as large as the library
         watch.step(f"starting ({mode})")
         with clock.stage("start"):
@@ -193,19 +194,19 @@ def _read(
                 with clock.stage("index while extracting"):
                     index.add_media(read_shard(results.shards, shard.name))
                 watch.advance(shard.files, shard.bytes, shard.problems)
-        changed = list(changed_parts(library))
+        changed = list(changed_parts(library, damaged))
         index.add_files(changed)
         work = Work(mode, listed + len(changed), media, shards, workers.ready_s, found)
     return work, done
 
 
-def changed_parts(library: Library) -> Iterator[ListedFile]:
-    """The archives that are no longer what they were when the run began, each under its own name."""
+def changed_parts(library: Library, told: Container[str]) -> Iterator[ListedFile]:
+    """The zips that are no longer what they were when the run began, each under its own name; but those already `told` of."""
     for part in library.parts:
-        if part.stamp is not None and (change := part.stamp.change(part.root)):
-            yield ListedFile(
-                part.name, part.name, part.stamp.size, "unreadable", f"the archive {change} while it was read"
-            )
+        if part.form != "zip" or part.stamp is None or part.name in told:
+            continue
+        if change := part.stamp.change(part.root):
+            yield ListedFile(part.name, part.name, None, "unreadable", f"the archive {change} while it was read")
 
 
 def _write_plan(
@@ -589,7 +590,7 @@ def plan(
     """
     settings, watch = settings or Settings(), watch or Silent()
     library = Library.of(_as_list(inputs), settings.merge)
-    with private_scratch() as scratch:
+    with closing(library), private_scratch() as scratch:
         library = read_archives(library, scratch, settings, watch)
         listing = list_library(library, watch)
         watch.step(f"pairing {listing.count:,} files")
@@ -655,8 +656,8 @@ def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dic
     if index.is_file():
         return explain_case(look_up(index, stored_text(path)))
     settings = settings or Settings()
-    with private_scratch() as scratch:
-        library = read_archives(Library.of([inside], merge=True), scratch, settings, Silent())
+    with closing(Library.of([inside], merge=True)) as library, private_scratch() as scratch:
+        library = read_archives(library, scratch, settings, Silent())
         return explain_case(_case_of(library, path, settings))
 
 

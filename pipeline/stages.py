@@ -150,6 +150,7 @@ def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> Med
                     problems.append(Problem("read", "changed", "the file changed between listing and reading"))
             else:
                 started = perf_counter()
+                file.whole = verify
                 head = file.read_at(0, MEMBER_HEAD)
                 spent["content_read"] += perf_counter() - started
         if head:
@@ -248,7 +249,9 @@ def _add_member(member: TarMember, known: KnownWriter, all_tags: bool) -> bool:
     """Note what a member is and says. True if it is a medium."""
     content = member.content
     if content is None:
-        if member.type != "folder":
+        if member.type == "other":
+            known.add(member, state="unreadable", reason="a file with holes, or in pieces, in the archive: unpack that")
+        elif member.type != "folder":
             state = "hard link" if member.type == "hard link" else "ignored"
             known.add(member, state=state, reason=f"a {member.type} in the archive, never followed")
         return False
@@ -261,7 +264,7 @@ def _add_member(member: TarMember, known: KnownWriter, all_tags: bool) -> bool:
         document = content.read_at(0, member.size)
     _, crc32 = content.drain()
     if content.ended_early:
-        known.add(member, state="unreadable", reason="truncated: the archive ends inside of it")
+        known.add(member, state="unreadable", reason="truncated: not all of its bytes are in the archive")
     else:
         known.add(member, crc32=crc32, document=document, row=row)
     return row is not None

@@ -52,8 +52,15 @@ def pack(root: Path, folder: Path, form: str, parts: int = 3) -> list[Path]:
     return made
 
 
-def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name not in MAY_DIFFER} for row in rows]
+def differing(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[tuple[str, str, Any, Any]]:
+    """Path, column and both values, wherever two tables differ."""
+    assert [row["file_id"] for row in one] == [row["file_id"] for row in other]
+    return [
+        (a["path"], name, a[name], b[name])
+        for a, b in zip(one, other, strict=True)
+        for name in a
+        if name not in MAY_DIFFER and a[name] != b[name]
+    ]
 
 
 def states(results: Path) -> list[tuple[Any, ...]]:
@@ -76,7 +83,7 @@ def test_the_same_library_gives_the_same_rows(
     before = {path: path.read_bytes() for path in archives}
     report = scan(archives, tmp_path / "out", Settings(mode=mode, processes=2))
     rows = media_rows(tmp_path / "out")
-    assert comparable(rows) == comparable(media_rows(as_folder))
+    assert differing(rows, media_rows(as_folder)) == []
     assert states(tmp_path / "out") == states(as_folder)
     assert {row["crc32_source"] for row in rows if row["crc32"]} == {"archive" if form.startswith("zip") else "read"}
     assert report["missing_parts"] == []
@@ -93,7 +100,7 @@ def test_folders_zips_and_tgzs_are_parts_of_one_library(synthetic: Path, as_fold
     with zipfile.ZipFile(zips[2]) as archive:
         archive.extractall(together / f"{EXPORT}-003")
     report = scan(together, tmp_path / "out", SEQUENTIAL)
-    assert comparable(media_rows(tmp_path / "out")) == comparable(media_rows(as_folder))
+    assert differing(media_rows(tmp_path / "out"), media_rows(as_folder)) == []
     assert {zips[0].name, tgzs[1].name, f"{EXPORT}-003"} < set(report["parts"])
     assert {row["part"] for row in media_rows(tmp_path / "out")} == set(report["parts"]) - {"in"}
 
@@ -108,7 +115,7 @@ def test_a_given_scheduler_reads_archives_too(synthetic: Path, as_folder: Path, 
     ):
         report = scan(archives, tmp_path / "out")
     assert report["mode"] == "client"
-    assert comparable(media_rows(tmp_path / "out")) == comparable(media_rows(as_folder))
+    assert differing(media_rows(tmp_path / "out"), media_rows(as_folder)) == []
 
 
 def test_every_byte_is_compared_on_request(tmp_path: Path, synthetic: Path) -> None:
@@ -162,6 +169,44 @@ def test_missing_parts_are_named_and_repeated_ones_count_once(tmp_path: Path, ru
     done = run("scan", *sorted((tmp_path / "in").iterdir()), "-o", tmp_path / "again", "--mode", "sequential")
     assert f"{EXPORT}-002" in done.stdout
     assert f"{EXPORT}-001 (1).zip" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("form", ["tgz", "tar"])
+def test_a_damaged_download_does_not_stand_in_for_a_whole_one_of_its_size(
+    synthetic: Path, as_folder: Path, tmp_path: Path, form: str
+) -> None:
+    (first,) = pack(synthetic, tmp_path / "in", form, parts=1)
+    shutil.copy(first, tmp_path / f"in/{EXPORT}-001 (1).{form}")
+    raw = bytearray(first.read_bytes())
+    raw[len(raw) // 3 : len(raw) // 3 + 2000] = bytes(2000)
+    first.write_bytes(raw)
+    report = scan(tmp_path / "in", tmp_path / "out", SEQUENTIAL)
+    assert report["repeated_parts"] == []
+    whole = {(row["path"], row["crc32"]) for row in media_rows(as_folder)}
+    assert whole <= {(row["path"], row["crc32"]) for row in media_rows(tmp_path / "out")}
+
+
+def test_zips_in_a_folder_called_takeout_are_parts(tmp_path: Path) -> None:
+    one_zip(tmp_path / f"Takeout/{EXPORT}-001.zip", 1)
+    write_tree(tmp_path / "Takeout", {"Drive/backup.zip": b"", "other.zip": b""})
+    report = scan(tmp_path / "Takeout", tmp_path / "out", SEQUENTIAL)
+    assert report["media"] == 1
+    assert report["counts"]["files"]["ignored"] == 2
+
+
+def test_few_descriptors_are_enough_for_many_parts_and_none_stays_open(tmp_path: Path) -> None:
+    for number in range(1, 81):
+        one_zip(tmp_path / f"in/{EXPORT}-{number:03d}.zip", number)
+    program = (
+        "import os, sys, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "from pipeline import scan, Settings\n"
+        "print(scan(sys.argv[1], sys.argv[2], Settings(mode='sequential'))['media'])\n"
+        "print([name for name in map(os.readlink, (f'/proc/self/fd/{n}' for n in range(64) "
+        "if os.path.exists(f'/proc/self/fd/{n}'))) if '.zip' in name])\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "in"), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["80", "[]"], done.stderr
 
 
 def test_two_downloads_of_a_part_that_differ_are_both_read(tmp_path: Path) -> None:
@@ -238,6 +283,18 @@ def test_a_photo_of_a_zip_costs_its_head_and_a_video_its_moov(tmp_path: Path) ->
     assert spent < 0.05 * archive.stat().st_size
 
 
+def test_a_tar_says_what_it_has_not_read(tmp_path: Path) -> None:
+    library = write_tree(tmp_path / "library", photo(1))
+    sparse = library / "Takeout/Google Photos/Photos from 2020/holes.jpg"
+    with sparse.open("wb") as file:
+        file.write(b"\xff\xd8" + bytes(4000))
+        file.truncate(1 << 20)
+    subprocess.run(["tar", "-C", library, "-czSf", tmp_path / "x.tgz", "Takeout"], check=True)
+    scan(tmp_path / "x.tgz", tmp_path / "out", SEQUENTIAL)
+    (row,) = [row for row in files_rows(tmp_path / "out") if row["state"] == "unreadable"]
+    assert (row["path"].endswith("holes.jpg"), "holes" in row["reason"]) == (True, True)
+
+
 def test_hard_links_in_a_tar_are_the_files_that_they_link_to(tmp_path: Path) -> None:
     library = write_tree(tmp_path / "library", photo(1))
     original = library / "Takeout/Google Photos/Photos from 2020/1.png"
@@ -247,7 +304,7 @@ def test_hard_links_in_a_tar_are_the_files_that_they_link_to(tmp_path: Path) -> 
         assert any(member.islnk() for member in tar)
     scan(archive, tmp_path / "out", SEQUENTIAL)
     scan(library, tmp_path / "out2", SEQUENTIAL)
-    assert comparable(media_rows(tmp_path / "out")) == comparable(media_rows(tmp_path / "out2"))
+    assert differing(media_rows(tmp_path / "out"), media_rows(tmp_path / "out2")) == []
 
 
 # Damage

@@ -69,15 +69,13 @@ class Boxes:
     def note_cut_media(self, index: Box) -> None:
         """Look whether the media behind `index`, the file's `moov` or `meta`, is all there: a header or two, read.
 
-        Nothing is said about other boxes behind it: writers append what they like, not all of it boxes. Nor is anything of a
-        source whose end costs more than all the rest.
+        Nothing is said about other boxes behind it: writers append what they like, not all of it boxes. Nor is anything looked
+        at behind the media data of a source whose end costs more than all the rest.
         """
-        if not self._source.seekable:
-            return
         for box in islice(self._walk(index.end, self.size, top=True, quiet=True), 8):
             if box.name == b"mdat" and not box.whole:
                 self.note("truncated", "the file ends inside of its media data")
-            if box.name == b"moof" or not box.whole:
+            if box.name == b"moof" or not box.whole or not (self._source.seekable or box.end - index.end < NEARBY):
                 return
 
     def inside(self, box: Box, skip: int = 0) -> Iterator[Box]:

@@ -27,7 +27,7 @@ KEPT_EXIF = 1 << 20
 #: Width and height.
 Size = tuple[int | None, int | None]
 #: The end of a cut-off file is looked for in this many bytes.
-TAIL = 1 << 20
+TAIL = 32 << 10
 #: Segments before a picture; honest files have some dozens, with a colour profile or a depth map some hundreds.
 MANY_SEGMENTS = 1_000
 #: Pixels that a byte of a JPEG or PNG may stand for. Deflate makes 1,032 of one at most, of 8 pixels each; a JPEG of one

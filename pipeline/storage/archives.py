@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import stat
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,8 +18,10 @@ _SUFFIXES = (".zip", ".tgz", ".tar.gz", ".tar", ".taz")
 #: Bytes at either end of an archive that tell it from others: behind those of a zip is the end of its directory, with the check
 #: sums of some hundred members; behind those of a tgz the check sum of all.
 _ENDS = 64 << 10
-#: Archives that a process keeps open.
-MOST_OPEN = 256
+#: The directory of a zip is in so many bytes at its end, for some hundred thousand members.
+LARGEST_END = 32 << 20
+#: Archives that a process keeps open, at most, and no more than this share of the files that it may open.
+MOST_OPEN, SHARE_OPEN = 256, 4
 
 
 class Stamp(NamedTuple):
@@ -74,7 +77,13 @@ class Archive:
             close(descriptor)
 
 
-@lru_cache(maxsize=MOST_OPEN)
+def most_open() -> int:
+    """How many archives this process may keep open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_OPEN if limit < 0 else max(1, min(MOST_OPEN, limit // SHARE_OPEN))
+
+
+@lru_cache(maxsize=most_open())
 def open_archive(path: str, stamp: Stamp) -> Archive:
     """The archive, opened once per process. Raises OSError, or MediaError if it has changed."""
     return Archive(path, stamp)
@@ -105,7 +114,7 @@ def form_of(path: str) -> str | None:
 
 
 def fingerprint(path: str) -> bytes:
-    """Equal for two downloads of one part: a digest of size, beginning and end. Raises OSError."""
+    """Differs for archives that differ elsewhere than in the middle: a digest of size and both ends. Raises OSError."""
     descriptor = os.open(path, READ_FLAGS)
     try:
         size = os.fstat(descriptor).st_size
@@ -115,3 +124,24 @@ def fingerprint(path: str) -> bytes:
     finally:
         os.close(descriptor)
     return digest.digest()
+
+
+def are_copies(one: str, other: str, form: str) -> bool:
+    """Two archives of one fingerprint are two downloads of one part. Raises OSError.
+
+    Of a zip the end is compared, in which is its directory with the check sums of all members; anything else, whose end says
+    little of what is before, byte for byte.
+    """
+    with open(one, "rb", opener=_open) as a, open(other, "rb", opener=_open) as b:
+        if form == "zip":
+            start = max(os.fstat(a.fileno()).st_size - LARGEST_END, 0)
+            a.seek(start)
+            b.seek(start)
+        while mine := a.read(1 << 20):
+            if mine != b.read(1 << 20):
+                return False
+        return True
+
+
+def _open(path: str, _flags: int) -> int:
+    return os.open(path, READ_FLAGS)

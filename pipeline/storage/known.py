@@ -23,15 +23,19 @@ import pyarrow.parquet as pq
 from pipeline.item import Entry, stored_text
 from pipeline.problems import MediaError
 from pipeline.record import FACT_COLUMNS, RECORD
+from pipeline.storage.archives import most_open
 from pipeline.storage.durable import whole_file
-from pipeline.storage.parts import Part, Refused
+from pipeline.storage.parts import Part, Refused, refused_part
 from pipeline.storage.streams import Streamed
 from pipeline.storage.tars import TarMember
+from pipeline.takeout.names import classify_name
 from pipeline.takeout.parts import paths_in_export
 
 #: Rows, and bytes of JSON, of one row group, which is what is read for one of them; and groups kept in memory.
 GROUP, GROUP_BYTES, GROUPS = 256, 4 << 20, 64
 
+#: Hard links to hard links that are followed.
+MOST_LINKS = 8
 #: Bytes of an archive after which its reader tells how far it is, and where.
 TOLD, PROGRESS = 8 << 20, ".progress"
 
@@ -139,26 +143,33 @@ def walk_known(folder: str, part: Part) -> Iterator[Entry | Refused]:
     """Every file of a part, in the archive's order; and, as Refused under the archive's own name, what is wrong with it."""
     with pq.ParquetFile(_path(folder, part)) as file:
         rows = file.read(columns=_LISTED, use_threads=False).to_pylist()
+    if damage := [row["reason"] for row in rows if row["state"] == "part"]:
+        yield refused_part(part, damage)
+    rows = [row for row in rows if row["state"] != "part"]  # which come last
     names = [os.fsdecode(row["member"]) for row in rows]
-    paths = paths_in_export(names)
-    places = {name: at for at, (name, row) in enumerate(zip(names, rows, strict=True)) if row["state"] is None}
-    for at, (path, row) in enumerate(zip(paths, rows, strict=True)):
-        state, size = row["state"], row["size"]
-        if state == "part":
-            yield Refused(part.name, part.name, "unreadable", row["reason"], part.stamp.size if part.stamp else None)
-            continue
-        if state == "hard link":
-            target = places.get(os.fsdecode(row["target"]))
-            if target is None:
-                yield Refused(path, part.name, "ignored", "a hard link to what is not in the archive, never followed")
-                continue
-            at, row = target, rows[target]
-            size = row["size"]
-        elif state is not None:
-            yield Refused(path, part.name, state, row["reason"], size)
-            continue
-        crc32 = None if row["crc32"] is None else int(row["crc32"], 16)
-        yield Entry(path, part.name, size, row["modified_ns"], crc32, at)
+    places = {name: at for at, name in enumerate(names)}
+    for at, (path, row) in enumerate(zip(paths_in_export(names), rows, strict=True)):
+        target: int | None = at
+        for _ in range(MOST_LINKS):
+            if target is None or rows[target]["state"] != "hard link":
+                break
+            target = places.get(os.fsdecode(rows[target]["target"]))
+        found = rows[target] if target is not None else row
+        if found["state"] == "hard link":
+            yield Refused(path, part.name, "ignored", "a hard link to what is not in the archive, never followed")
+        elif found["state"] is not None:
+            yield Refused(path, part.name, found["state"], found["reason"], found["size"])
+        elif found is not row and not _is_alike(path, names[target or 0]):
+            yield Refused(path, part.name, "unreadable", f"a hard link to a file of another kind, {names[target or 0]}")
+        else:
+            crc32 = None if found["crc32"] is None else int(found["crc32"], 16)
+            yield Entry(path, part.name, found["size"], row["modified_ns"], crc32, target)
+
+
+def _is_alike(one: str, other: str) -> bool:
+    """By their names two files are of one kind, so that the same is known of them."""
+    kinds = [classify_name(*name.rpartition("/")[::2]).kind for name in (one, other)]
+    return kinds[0] in ("ignored", kinds[1])
 
 
 def open_known(folder: str, part: Part, entry: Entry) -> Streamed:
@@ -185,12 +196,18 @@ def _value(folder: str, part: Part, entry: Entry, columns: tuple[str, ...]) -> d
     return row
 
 
+def forget() -> None:
+    """Close what is open, and free what was read."""
+    _group.cache_clear()
+    _file.cache_clear()
+
+
 @lru_cache(maxsize=GROUPS)
 def _group(path: str, modified_ns: int, number: int, columns: tuple[str, ...], thread: int) -> pa.Table:
     return _file(path, modified_ns, thread)[0].read_row_group(number, columns=list(columns), use_threads=False)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=min(64, most_open()))
 def _file(path: str, _modified_ns: int, _thread: int) -> tuple[pq.ParquetFile, list[int]]:
     """The open file, and where its row groups begin. Its footer is parsed once per thread, as threads cannot share it."""
     file = pq.ParquetFile(path)

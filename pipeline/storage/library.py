@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.item import Entry
+from pipeline.storage.archives import open_archive
 from pipeline.storage.files import OpenFile
 from pipeline.storage.folders import open_in_folder, walk_folder
-from pipeline.storage.known import facts_of, open_known, walk_known
+from pipeline.storage.known import facts_of, forget, open_known, walk_known
 from pipeline.storage.parts import InputError, Part, Refused, parts_of
 from pipeline.storage.streams import Streamed
 from pipeline.storage.zips import Member, open_member, walk_zip
@@ -76,6 +77,11 @@ class Library:
         if part.form == "tar":
             return open_known(self.known, part, entry)
         return open_in_folder(part, entry) if part.form == "folder" else open_member(part, entry)
+
+    def close(self) -> None:
+        """Let go of what this process keeps open of archives. What is needed again is opened again."""
+        open_archive.cache_clear()
+        forget()
 
     def form_of(self, entry: Entry) -> str:
         """The form of the part that has it."""

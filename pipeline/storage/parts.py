@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.problems import UsageError
-from pipeline.storage.archives import Stamp, fingerprint, form_of, is_archive_name
+from pipeline.storage.archives import Stamp, are_copies, fingerprint, form_of, is_archive_name
 from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
 
 
@@ -46,6 +47,16 @@ class Refused:
     state: str
     reason: str
     size: int | None = None
+
+
+def refused_part(part: Part, reasons: Sequence[str]) -> Refused:
+    """What is wrong with an archive as a whole, as one of the listed names: its own."""
+    more = f"; and {len(reasons) - SHOWN:,} more like these" if len(reasons) > SHOWN else ""
+    return Refused(part.name, part.name, "unreadable", "; ".join(dict.fromkeys(reasons[:SHOWN])) + more)
+
+
+#: Reasons that are told of one archive.
+SHOWN = 5
 
 
 def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list[str]]:
@@ -89,30 +100,31 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
 
 
 def _archives_in(root: str) -> Iterator[str]:
-    """The archives that lie directly in a folder given as INPUT, as downloaded. In a Takeout they are files like others."""
-    if any(is_takeout(component) for component in root.split("/")[-SEARCHED:]):
-        return
+    """The archives that lie directly in a folder given as INPUT, as downloaded. In a Takeout they are files like others, unless
+    they are called like parts."""
+    in_takeout = any(is_takeout(component) for component in root.split("/")[-SEARCHED:])
     with os.scandir(root) as entries:
-        yield from sorted(e.path for e in entries if is_archive_name(e.name) and e.is_file(follow_symlinks=False))
+        for path in sorted(e.path for e in entries if is_archive_name(e.name) and e.is_file(follow_symlinks=False)):
+            if not in_takeout or export_of(path.rpartition("/")[2]):
+                yield path
 
 
 def _without_repeated(paths: list[str]) -> tuple[list[Part], list[str]]:
     """A part for each archive but copies of earlier ones, which browsers call ``… (1).zip``; and the copies."""
     parts: list[Part] = []
     repeated: list[str] = []
-    seen: set[bytes] = set()
+    alike: dict[bytes, list[Part]] = defaultdict(list)
     for path in sorted(paths, key=lambda path: (len(path), path)):  # "x.zip" before "x (1).zip"
         try:
-            stamp, mark = Stamp.of(os.stat(path)), fingerprint(path)
-            form = form_of(path)
+            stamp, mark, form = Stamp.of(os.stat(path)), fingerprint(path), form_of(path) or "zip"
+            if stamp.size and any(each.form == form and are_copies(each.root, path, form) for each in alike[mark]):
+                repeated.append(path)
+                continue
         except OSError:
             parts.append(Part("", path, "zip"))  # the walk says why it cannot be read
             continue
-        if mark in seen and stamp.size:
-            repeated.append(path)
-            continue
-        seen.add(mark)
-        parts.append(Part("", path, form or "zip", stamp=stamp))
+        parts.append(Part("", path, form, stamp=stamp))
+        alike[mark].append(parts[-1])
     return sorted(parts, key=lambda part: part.root), repeated
 
 

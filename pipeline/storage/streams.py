@@ -15,7 +15,7 @@ from pipeline.item import Content
 from pipeline.problems import MediaError, Problem
 
 #: Members up to this size are kept whole.
-WHOLE = 32 << 20
+WHOLE = 64 << 20
 #: Of larger ones: the first bytes, for the headers, and the last ones that passed, for what is read inside of a box there.
 KEPT_HEAD, WINDOW = 1 << 20, 8 << 20
 
@@ -28,7 +28,7 @@ class Streamed:
 
     problems: tuple[Problem, ...] = ()
     seekable = True  # what is passed over has to be read all the same
-    __slots__ = ("_crc32", "_ended", "_ends", "_feed", "_pieces", "error", "passed", "size")
+    __slots__ = ("_crc32", "_ended", "_ends", "_feed", "_pieces", "error", "passed", "size", "whole")
 
     def __init__(self, size: int, feed: Callable[[], bytes | memoryview]) -> None:
         self.size = size
@@ -38,6 +38,7 @@ class Streamed:
         self.passed = 0
         self._crc32 = 0
         self._ended = False
+        self.whole = True  # as a member of a zip has it: all of it is read
         self.error: MediaError | OSError | None = None
 
     @classmethod

@@ -19,7 +19,7 @@ from zlib_ng import zlib_ng
 from pipeline.item import Content, Entry
 from pipeline.problems import MediaError, Problem
 from pipeline.storage.archives import Archive, open_archive
-from pipeline.storage.parts import Part, Refused
+from pipeline.storage.parts import Part, Refused, refused_part
 from pipeline.storage.streams import Streamed
 from pipeline.storage.unpacking import BLOCK, BZIP2, DEFLATED, LZMA, Unpacking
 from pipeline.takeout.parts import paths_in_export
@@ -43,6 +43,7 @@ _CENTRAL = struct.Struct("<4sBBHHHHHIIIHHHHHII")  # 4.3.12
 _END = struct.Struct("<4sHHHHIIH")  # 4.3.16
 _END64 = struct.Struct("<4sQHHIIQQQQ")  # 4.3.14
 _LOCATOR = struct.Struct("<4sIQI")  # 4.3.15
+_CUT = "truncated: the archive ends inside of it"
 _LONG, _MANY = 0xFFFFFFFF, 0xFFFF  # the value stands in a zip64 field
 
 
@@ -59,7 +60,7 @@ class _Header(NamedTuple):
     at: int
     extra: bytes = b""
     mode: int = 0  # as in stat
-    cut: bool = False  # the archive ends before it does
+    damage: str | None = None  # why it cannot be read
 
 
 class _Directory(NamedTuple):
@@ -73,59 +74,76 @@ class _Directory(NamedTuple):
 
 def walk_zip(part: Part) -> Iterator[Entry | Refused]:
     """Every file of a zip, in the directory's order; and, as Refused under the archive's own name, what is wrong with it."""
-
-    def of_part(reason: str) -> Refused:
-        return Refused(part.name, part.name, "unreadable", reason, part.stamp.size if part.stamp else None)
-
     try:
         if part.stamp is None:
             raise FileNotFoundError
         archive = open_archive(part.root, part.stamp)
         headers, damage = _read_headers(archive)
-        names = [name_of(each.raw, each.flags, each.extra) for each in headers]
     except MediaError as error:
-        yield of_part(error.message)
+        yield refused_part(part, [error.message])
         return
     except OSError as error:
-        yield of_part(os.strerror(error.errno) if error.errno else "the archive cannot be opened")
+        yield refused_part(part, [os.strerror(error.errno) if error.errno else "the archive cannot be opened"])
         return
-    for reason in damage:
-        yield of_part(reason)
-    overlapping = _overlapping(headers)
-    for path, header in zip(paths_in_export(names), headers, strict=True):
-        if path.endswith("/") or stat.S_ISDIR(header.mode):
-            continue
-        yield _listed(path, part.name, header, archive.stamp.size, header.at in overlapping)
+    if damage:
+        yield refused_part(part, damage)
+    names = [name_of(each.raw, each.flags, each.extra) for each in headers]
+    overlapping = _overlapping(archive, headers)
+    for number, (path, header) in enumerate(zip(paths_in_export(names), headers, strict=True)):
+        if not path.endswith("/") and not stat.S_ISDIR(header.mode):
+            yield _listed(path, part.name, header, archive.stamp.size, number in overlapping)
 
 
 def _listed(path: str, part: str, header: _Header, end: int, overlaps: bool) -> Entry | Refused:
-    _, flags, method, modified_ns, crc32, packed, size, at, _, mode, cut = header
+    _, flags, method, modified_ns, crc32, packed, size, at, _, mode, damage = header
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         what = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
         return Refused(path, part, "ignored", f"{what} in the archive, never followed", size)
-    if cut or at + _LOCAL.size + packed > end:
-        return Refused(path, part, "unreadable", "truncated: the archive ends inside of it", size)
+    if damage or at + _LOCAL.size + packed > end:
+        return Refused(path, part, "unreadable", damage or _CUT, size)
     if overlaps:
-        return Refused(
-            path, part, "unreadable", "its bytes are those of other members too: damage, or a zip bomb", size
-        )
+        return Refused(path, part, "unreadable", "its bytes are those of another member: damage, or a zip bomb", size)
     # What is stored is as long as it is, whatever the directory says: the file is then found to be wrong when it is opened.
     size, method = packed if method == STORED else size, ENCRYPTED if flags & 1 else method
     return tuple.__new__(Entry, (path, part, size, modified_ns, crc32, at, packed, method))
 
 
-def _overlapping(headers: list[_Header]) -> set[int]:
-    """Positions of members whose bytes are claimed by others too (Fifield, A better zip bomb)."""
-    if all(one.at + _LOCAL.size + len(one.raw) + one.packed <= other.at for one, other in pairwise(headers)):
+def _overlapping(archive: Archive, headers: list[_Header]) -> set[int]:
+    """Which members claim bytes of others, who have the better right to them (Fifield, A better zip bomb).
+
+    Of those in conflict, those go whose own header is not there or says another length; then whichever ends last, so that one
+    wrong length costs one member.
+    """
+    if all(_end_of(one) <= other.at for one, other in pairwise(headers)):
         return set()
-    found: set[int] = set()
-    last, end = -1, -1
-    for header in sorted(headers, key=lambda header: header.at):
-        if header.at < end:
-            found |= {last, header.at}
-        if header.at + _LOCAL.size + len(header.raw) + header.packed > end:
-            last, end = header.at, header.at + _LOCAL.size + len(header.raw) + header.packed
-    return found
+    order = sorted(range(len(headers)), key=lambda number: headers[number].at)
+    conflicts: set[int] = set()
+    for one, other in pairwise(order):
+        if _end_of(headers[one]) > headers[other].at:
+            conflicts |= {one, other}
+    refused = {number for number in conflicts if not _agrees(archive, headers[number])}
+    taken = -1
+    for number in sorted(set(order) - refused, key=lambda number: (_end_of(headers[number]), -headers[number].at)):
+        if headers[number].at < taken:
+            refused.add(number)
+        else:
+            taken = _end_of(headers[number])
+    return refused
+
+
+def _end_of(header: _Header) -> int:
+    """Where a member ends at the earliest."""
+    return header.at + _LOCAL.size + len(header.raw) + header.packed
+
+
+def _agrees(archive: Archive, header: _Header) -> bool:
+    """A member's own header says what the directory does."""
+    data = archive.read_at(header.at, _LOCAL.size + len(header.raw))
+    if len(data) < _LOCAL.size + len(header.raw):
+        return False
+    mark, _, flags, _, _, _, _, packed, _, _, _ = _LOCAL.unpack_from(data)
+    length = bool(flags & 8) or packed in (header.packed, _LONG)
+    return mark == b"PK\3\4" and length and data[_LOCAL.size :] == header.raw
 
 
 # The directory
@@ -137,22 +155,29 @@ def _read_headers(archive: Archive) -> tuple[list[_Header], list[str]]:
     if not size:
         raise MediaError("empty: the archive has no bytes: download it again")
     directory = _find_directory(archive)
+    found: list[_Header] = []
+    damage = "truncated or damaged: its directory, which stands at the end, is not there"
+    lost = range(size)
     if directory is not None and directory.size <= LARGEST_DIRECTORY:
         data = archive.read_all(directory.start, directory.size)
         found = list(_central_headers(data, directory.base))
         if len(found) == directory.members or (len(found) & _MANY == directory.members and len(found) > _MANY):
-            return found, []
-        damage = f"damaged: its directory names {len(found):,} of {directory.members:,} members"
-    else:
-        found = []
-        damage = "truncated or damaged: its directory, which stands at the end, is not there"
+            if not found:
+                raise MediaError("empty: the archive holds no files")
+            if not directory.base or archive.read_at(0, 4) != b"PK\3\4":
+                return found, []
+            lost = range(directory.base)
+            damage = "several archives joined, of which only the last one's directory counts"
+        else:
+            damage = f"damaged: its directory names {len(found):,} of {directory.members:,} members"
     known = {header.at for header in found}
-    recovered = [header for header in _local_headers(archive) if header.at not in known]
+    recovered = [header for header in _local_headers(archive, lost) if header.at not in known]
     if not found and not recovered:
         raise MediaError(f"not_an_archive: {_what_it_is(archive)}: download it again")
+    whole = sum(not header.damage for header in recovered)
     return (
         sorted((*found, *recovered), key=lambda header: header.at),
-        [f"{damage}; {len(recovered):,} members were found without it, others may be lost: download it again"],
+        [f"{damage}; {whole:,} members were found without it, others may be lost: download it again"],
     )
 
 
@@ -172,7 +197,9 @@ def _find_directory(archive: Archive) -> _Directory | None:
         _, disk, _, _, count, length, offset, _ = _END.unpack_from(tail, at)
         end = start + at
         if disk not in (0, _MANY):
-            continue
+            raise MediaError(
+                "split: it is the last of several pieces of one archive: join them (zip -s 0), or unpack them"
+            )
         if _LONG in (length, offset) or count == _MANY:
             long = _find_end64(archive, tail, at, start)
             if long is not None:
@@ -209,6 +236,8 @@ def _central_headers(data: bytes, base: int) -> Iterator[_Header]:
             return
         position += _CENTRAL.size
         raw = data[position : position + n]
+        if host == 0 and b"\\" in raw and b"/" not in raw:  # old programs of Windows write names as it does
+            raw = raw.replace(b"\\", b"/")
         extra = data[position + n : position + n + e] if e else b""
         position += n + e + c
         if len(raw) < n:
@@ -272,13 +301,14 @@ def name_of(raw: bytes, flags: int, extra: bytes = b"") -> str:
     >>> name_of(b"caf\\xc3\\xa9.jpg", 0), name_of(b"caf\\x82.jpg", 0)
     ('café.jpg', 'café.jpg')
     """
+    if extra:
+        for number, data in _fields(extra):
+            if number == 0x7075 and data[1:5] == zlib_ng.crc32(raw).to_bytes(4, "little"):
+                raw, flags = data[5:], flags | 0x800
     if 0 in raw:
         raw = raw[: raw.index(0)]
     if raw.isascii():
         return raw.decode()
-    for number, data in _fields(extra):
-        if number == 0x7075 and data[1:5] == zlib_ng.crc32(raw).to_bytes(4, "little"):
-            raw, flags = data[5:], flags | 0x800
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -288,19 +318,24 @@ def name_of(raw: bytes, flags: int, extra: bytes = b"") -> str:
 # Without a directory
 
 
-def _local_headers(archive: Archive) -> Iterator[_Header]:
-    """The members by their own headers, from the front: all that there is of an archive whose end is lost."""
-    position: int | None = _find(archive, b"PK\3\4", 0)
-    while position is not None:
+def _local_headers(archive: Archive, where: range) -> Iterator[_Header]:
+    """The members that begin `where`, by their own headers: all that there is of an archive whose end is lost."""
+    position = _find(archive, b"PK\3\4", where.start)
+    while position is not None and position in where:
         header = _local_header(archive, position)
         if header is None:
             position = _find(archive, b"PK\3\4", position + 4)
             continue
+        data = position + _LOCAL.size + len(header.raw) + len(header.extra)
+        after = data + header.packed
+        ends_well = not header.damage and (
+            header.flags & 8 or archive.read_at(after, 4) in (b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"")
+        )
+        following = _find(archive, b"PK\3\4", after if ends_well else data)
+        if following is not None and not ends_well:
+            header = header._replace(damage="damaged: its bytes, or what it says of their number, are wrong")
         yield header
-        if header.cut:
-            return
-        after = position + _LOCAL.size + len(header.raw) + len(header.extra) + header.packed
-        position = after if archive.read_at(after, 4) == b"PK\3\4" else _find(archive, b"PK\3\4", after)
+        position = following
 
 
 def _local_header(archive: Archive, at: int) -> _Header | None:
@@ -315,48 +350,46 @@ def _local_header(archive: Archive, at: int) -> _Header | None:
     raw, extra = names[:n], names[n:]
     if size == _LONG or packed == _LONG:
         size, packed, _ = _zip64(extra, size, packed, 0)
-    start, end = at + _LOCAL.size + n + e, archive.stamp.size
-    cut = start > end
-    if flags & 8 and not cut:  # 4.4.4: sizes and check sum stand behind the data, which has to be read to be passed
-        measured = _measure(archive, start, method)
-        if measured is None:
-            packed, cut = end - start, True
-        else:
-            packed, size, crc32 = measured
-    elif start + packed > end:
-        cut = True
+    start = at + _LOCAL.size + n + e
+    stated: tuple[int, int, int] | None = (packed, size, crc32)
+    if flags & 8:  # 4.4.4: sizes and check sum stand behind the data, which has to be read to be passed
+        stated = _stated_behind(archive, start, method)
+    if stated is None or start + stated[0] > archive.stamp.size:
+        damage, stated = _CUT, (0, 0, 0)
+    else:
+        damage = None
     modified = _unix_time(extra)
-    return _Header(
-        raw,
-        flags,
-        method,
-        _dos_time(date, time) if modified is None else modified,
-        crc32,
-        packed,
-        size,
-        at,
-        extra,
-        cut=cut,
-    )
+    modified = _dos_time(date, time) if modified is None else modified
+    return _Header(raw, flags, method, modified, stated[2], stated[0], stated[1], at, extra, damage=damage)
 
 
-def _measure(archive: Archive, start: int, method: int) -> tuple[int, int, int] | None:
-    """Packed size, size and CRC-32 of a member that is followed by them; None if the archive ends before it."""
+def _stated_behind(archive: Archive, start: int, method: int) -> tuple[int, int, int] | None:
+    """Packed size, size and CRC-32 of a member that is followed by them (4.3.9); None if they are not found."""
     if method == DEFLATED:
         unpacking = Unpacking(method, _packed(archive, start, archive.stamp.size - start))
-        size = crc32 = 0
         try:
-            while block := unpacking.next_block():
-                size, crc32 = size + len(block), zlib_ng.crc32(block, crc32)
+            while unpacking.next_block():
+                pass
         except MediaError:
             return None
-        return unpacking.used, size, crc32
+        return _descriptor(archive, start, start + unpacking.used)
     at = _find(archive, b"PK\7\x08", start)
     while at is not None:
-        _, crc32, packed, size = struct.unpack("<4sIII", archive.read_at(at, 16).ljust(16, b"\0"))
-        if packed == at - start:
-            return packed, size, crc32
+        if stated := _descriptor(archive, start, at):
+            return stated
         at = _find(archive, b"PK\7\x08", at + 4)
+    return None
+
+
+def _descriptor(archive: Archive, start: int, at: int) -> tuple[int, int, int] | None:
+    """What stands behind a member's data, if it stands there: with a mark or without, sizes of 32 bits or of 64."""
+    data = archive.read_at(at, 24)
+    for skip in (4, 0) if data[:4] == b"PK\7\x08" else (0,):
+        for form in ("<III", "<IQQ"):
+            if len(data) >= skip + struct.calcsize(form):
+                crc32, packed, size = struct.unpack_from(form, data, skip)
+                if packed == at - start:
+                    return packed, size, crc32
     return None
 
 
@@ -411,6 +444,7 @@ class Member:
     ) -> None:
         self.size = entry.size
         self.problems = problems
+        self.whole = False  # set it if all of it is going to be read
         self._archive, self._entry, self._start = archive, entry, start
         self._first = first[: entry.packed]
         self._stream: Streamed | None = None
@@ -421,8 +455,8 @@ class Member:
 
     @property
     def seekable(self) -> bool:
-        """Its end can be had without all that is before."""
-        return self._stream is None or self._entry.packed <= CHEAP
+        """Its end can be had without all that is before, or all of it is read anyway."""
+        return self.whole or self._stream is None or self._entry.packed <= CHEAP
 
     @property
     def stated(self) -> Content:
@@ -525,16 +559,17 @@ def open_member(part: Part, entry: Entry) -> Member:
         entry,
         entry.at + skip,
         data[skip:],
-        tuple(_contradictions(part, entry, raw, flags, method)),
+        tuple(_contradictions(part, entry, raw, flags, data[_LOCAL.size + n : skip], method)),
         MediaError(f"size: {part.name} says {size:,} bytes, but holds {entry.size:,}") if lies else None,
     )
 
 
-def _contradictions(part: Part, entry: Entry, raw: bytes, flags: int, method: int) -> Iterator[Problem]:
+def _contradictions(part: Part, entry: Entry, raw: bytes, flags: int, extra: bytes, method: int) -> Iterator[Problem]:
     """What a member's own header says otherwise than the directory."""
     if os.fsencode(entry.path) != raw:
-        name = name_of(raw, flags)
-        if not entry.path.endswith(name) and not name.endswith(entry.path):
+        name = name_of(raw, flags, extra).replace("\\", "/")
+        # What stands above may have been changed, as people rename folders.
+        if name.rsplit("/", 2)[-2:] != entry.path.replace("\\", "/").rsplit("/", 2)[-min(2, name.count("/") + 1) :]:
             yield Problem(
                 "read", "name_differs", f"{part.name} calls it {name} where its bytes are, else in the directory"
             )

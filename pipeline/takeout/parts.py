@@ -44,25 +44,45 @@ def prefix_of(root: str) -> str:
 def paths_in_export(names: Sequence[str]) -> Sequence[str]:
     """The paths inside the export of the members of one archive, as those of the same files in a folder.
 
+    Names that lead astray stay as they are.
+
     >>> paths_in_export(["a/Takeout 2/P/b.jpg", "a/c.txt"]), paths_in_export(["Google Photos/P/a.jpg"])
     (['Takeout/P/b.jpg', 'c.txt'], ['Takeout/Google Photos/P/a.jpg'])
     """
     if all(name.startswith("Takeout/") for name in names):
         return names
-    paths: list[str | None] = []
-    above: set[str] = set()  # the folders that hold a Takeout
+    folders = dict.fromkeys(name.rpartition("/")[0] for name in names)
+    tops = {folder: _takeout_in(folder) for folder in folders}
+    above = {found[0] for found in tops.values() if found and not leads_astray(found[0])}  # what holds a Takeout
+    starts = {folder: _start(folder, tops[folder], above) for folder in folders}
+    paths = []
     for name in names:
-        components = name.split("/", SEARCHED)
-        depth = next((depth for depth, each in enumerate(components[:-1]) if is_takeout(each)), None)
-        if depth is not None:
-            above.add("".join(f"{each}/" for each in components[:depth]))
-        paths.append(None if depth is None else "/".join(["Takeout", *components[depth + 1 :]]))
-    deepest_first = sorted(above, key=len, reverse=True)
-    for number, name in enumerate(names):
-        if paths[number] is None:
-            beside = next((folder for folder in deepest_first if name.startswith(folder)), None)
-            paths[number] = f"Takeout/{name}" if beside is None else name[len(beside) :]
-    return [path or name for path, name in zip(paths, names, strict=True)]
+        prefix, start = starts[name.rpartition("/")[0]]
+        paths.append(name if leads_astray(name) else prefix + name[start:])
+    return paths
+
+
+def _takeout_in(folder: str) -> tuple[str, int] | None:
+    """The folders above the Takeout that a folder is or lies in, and where what is in that begins."""
+    start = 0
+    for each in folder.split("/", SEARCHED)[:SEARCHED]:
+        end = start + len(each) + 1
+        if is_takeout(each):
+            return folder[:start], end
+        start = end
+    return None
+
+
+def _start(folder: str, takeout: tuple[str, int] | None, above: set[str]) -> tuple[str, int]:
+    """What comes before the names of a folder's files in the export, and how much of them is left out."""
+    if takeout:
+        return "Takeout/", takeout[1]
+    steps = folder.split("/", SEARCHED)[:SEARCHED] if folder else []
+    for depth in range(len(steps), -1, -1):
+        beside = "".join(f"{each}/" for each in steps[:depth])
+        if beside in above:
+            return "", len(beside)
+    return "Takeout/", 0
 
 
 _ODD = re.compile(r"(?:^|[/\\])\.{0,2}(?:[/\\]|$)|^(?:Takeout/)?[A-Za-z]:[/\\]")
@@ -96,14 +116,16 @@ def missing_parts(paths: Iterable[str]) -> list[str]:
     >>> missing_parts(["/x/takeout-20240101T000000Z-001", "/x/takeout-20240101T000000Z-003/Takeout"])
     ['takeout-20240101T000000Z-002']
     """
-    numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
+    numbers: dict[str, set[int]] = defaultdict(set)
+    widths: dict[str, int] = {}
     for path in paths:
         if found := _PART.findall(path):
             series, _, number = found[-1]
-            numbers[series, len(number)].add(int(number))
+            numbers[series].add(int(number))
+            widths[series] = min(len(number), widths.get(series, len(number)))
     return [
-        f"takeout-{series}-{number:0{width}d}"
-        for (series, width), given in sorted(numbers.items())
+        f"takeout-{series}-{number:0{widths[series]}d}"
+        for series, given in sorted(numbers.items())
         for number in range(1, max(given))
         if number not in given
     ]

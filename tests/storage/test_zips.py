@@ -91,6 +91,7 @@ def test_members_come_back_with_size_and_check_sum(tmp_path: Path, make: object,
     members=st.dictionaries(
         st.text("abc/äß€.", min_size=1, max_size=12).map(lambda name: f"{T}{name}x"),
         st.binary(max_size=300),
+        min_size=1,
         max_size=6,
     ),
     method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
@@ -196,6 +197,8 @@ def test_a_unicode_field_names_what_the_code_page_cannot() -> None:
     raw = "Фото.jpg".encode("cp866")
     field = b"\1" + struct.pack("<I", zlib.crc32(raw)) + "Фото.jpg".encode()
     assert zips.name_of(raw, 0, struct.pack("<HH", 0x7075, len(field)) + field) == "Фото.jpg"
+    field = b"\1" + struct.pack("<I", zlib.crc32(b"Caf_.jpg")) + "Café.jpg".encode()
+    assert zips.name_of(b"Caf_.jpg", 0, struct.pack("<HH", 0x7075, len(field)) + field) == "Café.jpg"
 
 
 def test_times_of_msdos_and_of_unix(tmp_path: Path) -> None:
@@ -276,3 +279,94 @@ def test_to_list_an_archive_its_directory_is_read_and_no_member(tmp_path: Path) 
     assert len(entries) == 2000
     assert read_so_far() - before < 0.2 * path.stat().st_size
     assert library.parts[0].form == "zip"
+
+
+# Damage that costs no more than what is damaged
+
+
+def flip(path: Path, at: int, bits: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= bits
+    path.write_bytes(data)
+
+
+def photos(count: int, size: int = 300) -> dict[str, bytes]:
+    return {f"{T}{number}.jpg": bytes([number]) * size for number in range(count)}
+
+
+def test_one_wrong_length_in_the_directory_costs_one_member(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", photos(8))
+    flip(path, path.read_bytes().index(f"{T}1.jpg".encode(), path.read_bytes().index(b"PK\1\2")) - 46 + 21, 2)
+    library, entries, refused = listed(path)
+    assert [each.path for each in refused] == [f"{T}1.jpg"]
+    assert {entry.path: content(library, entry) for entry in entries} == {
+        name: data for name, data in photos(8).items() if name != f"{T}1.jpg"
+    }
+
+
+@pytest.mark.parametrize("make", [zipped, streamed])
+def test_without_a_directory_a_bad_member_costs_itself(tmp_path: Path, make: Any) -> None:
+    members = {name: os.urandom(3000) for name in photos(6)}
+    path = make(tmp_path / "x.zip", members, zipfile.ZIP_DEFLATED)
+    whole = path.read_bytes()
+    second = whole.index(f"{T}1.jpg".encode())
+    path.write_bytes(whole[: whole.index(b"PK\1\2")])
+    if make is zipped:
+        flip(path, second - 30 + 19, 0x10)  # its packed length
+    else:
+        for offset in range(4):
+            flip(path, second + 60 + offset, 0xFF)
+    library, entries, refused = listed(path)
+    found = {entry.path: content(library, entry) for entry in entries if entry.path != f"{T}1.jpg"}
+    assert found == {name: data for name, data in members.items() if name != f"{T}1.jpg"}
+    assert {f"{T}1.jpg", "x.zip"} >= {each.path for each in refused} > set()
+
+
+def test_without_a_directory_the_check_sum_behind_the_data_counts(tmp_path: Path) -> None:
+    path = streamed(tmp_path / "x.zip", {f"{T}a.jpg": b"abc" * 999}, zipfile.ZIP_DEFLATED)
+    whole = path.read_bytes()
+    mark = whole.index(b"PK\7\x08")
+    path.write_bytes(whole[: whole.index(b"PK\1\2")])
+    flip(path, mark + 5, 1)
+    library, (entry,), _ = listed(path)
+    with pytest.raises(MediaError, match="CRC-32"):
+        content(library, entry)
+
+
+def test_archives_joined_are_all_read_and_told_of(tmp_path: Path) -> None:
+    one, two = (zipped(tmp_path / f"{n}.zip", {f"{T}{n}.jpg": bytes(9)}) for n in (1, 2))
+    both = tmp_path / "both.zip"
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    library, entries, refused = listed(both)
+    assert {entry.path: content(library, entry) for entry in entries} == {f"{T}{n}.jpg": bytes(9) for n in (1, 2)}
+    assert ["joined" in each.reason for each in refused] == [True]
+
+
+def test_a_piece_of_a_split_archive_says_what_to_do(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", photos(2))
+    flip(path, path.read_bytes().rindex(b"PK\5\6") + 4, 1)
+    _, entries, refused = listed(path)
+    assert not entries
+    assert "join them" in refused[0].reason
+
+
+def test_names_with_backslashes_are_paths_where_windows_wrote_them(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for host in (0, 3):
+            info = zipfile.ZipInfo("x")
+            info.filename, info.create_system = f"Takeout\\P\\{host}.jpg", host
+            archive.writestr(info, b"data")
+    library, entries, _ = listed(path)
+    assert [entry.path for entry in entries] == ["Takeout/P/0.jpg", "Takeout\\P\\3.jpg"]
+    with opened(library, entries[0]) as file:
+        assert isinstance(file, Member)
+        assert not file.problems
+
+
+def test_another_name_for_takeout_is_no_contradiction(tmp_path: Path) -> None:
+    library, (entry,), _ = listed(zipped(tmp_path / "x.zip", {"Takeout 2/P/a.jpg": b"data"}))
+    assert entry.path == "Takeout/P/a.jpg"
+    with opened(library, entry) as file:
+        assert isinstance(file, Member)
+        assert not file.problems
