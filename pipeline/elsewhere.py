@@ -33,10 +33,13 @@ Borrowed = Mapping[str, tuple[Entry, str]]  # file_id -> the sidecar and the rul
 def twins(plan: Plan) -> Iterator[tuple[MediaItem, MediaItem]]:
     """Files without sidecar, each with those of the same title and size in other folders that have a sidecar."""
     lacking = [item for item in plan.items if item.sidecar is None and item.media.size]
+    sizes = {
+        item.media.size for item in lacking
+    }  # few files have one of these: the names of others are not taken apart
     donors: dict[tuple[str, int], list[MediaItem]] = {_title_and_size(item): [] for item in lacking}
     for special in (False, True):  # what is in the bin last
         for donor in plan.items if donors else ():
-            if donor.sidecar is not None and (donor.folder_kind == "special") is special:
+            if donor.media.size in sizes and donor.sidecar is not None and (donor.folder_kind == "special") is special:
                 found = donors.get(_title_and_size(donor))
                 if found is not None and len(found) < DONORS:
                     found.append(donor)

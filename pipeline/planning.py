@@ -17,7 +17,7 @@ from pipeline.item import Entry, MediaItem
 from pipeline.problems import MediaError, Problem
 from pipeline.takeout.folders import FolderKind, album_names, folder_kind, is_known_year_name, is_named, year_in
 from pipeline.takeout.names import classify_name, normal
-from pipeline.takeout.pairing import FolderPairing, pair_folder
+from pipeline.takeout.pairing import FolderPairing, Pair, pair_folder
 from pipeline.takeout.parts import leads_astray
 from pipeline.takeout.sidecar import AlbumDocument, SidecarGist, gist, parse_album
 
@@ -33,6 +33,8 @@ SHARDS, SHARD_FILES = 32, 512
 _ASTRAY = "a path that leads out of the folder that it is unpacked in: kept as it is, never used"
 #: Files per shard, at least: a shard costs some milliseconds of its own.
 FEWEST_FILES = 16
+
+_NO_PAIR = Pair()
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,37 +459,39 @@ def _media_items(
     assert folder.pairing is not None
     for name in sorted(folder.media):
         entries = folder.media[name]
-        pair = folder.pairing.pairs.get(name)
+        pair = folder.pairing.pairs.get(name, _NO_PAIR)
+        sidecars = folder.json[pair.sidecar] if pair.sidecar is not None else ()
+        original = file_id(folder.media[pair.edited_of][0].path) if pair.edited_of is not None else None
+        partner = file_id(folder.media[pair.live_partner][0].path) if pair.live_partner is not None else None
         for number, entry in enumerate(entries):
-            if entry in copies:
+            if copies and entry in copies:
                 yield entry, entries[0], None
                 continue
-            problems: list[Problem] = []
-            if leads_astray(entry.path):
-                problems.append(Problem("list", "odd_path", f"part {entry.part} has {_ASTRAY}"))
+            problems = pair.problems
             if number:
-                problems.append(Problem("pair", "same_path", f"part {entries[0].part} holds another file of this path"))
-            sidecar = original = partner = rule = None
-            if pair is not None:
-                sidecar, rule, original, partner = pair.sidecar, pair.rule, pair.edited_of, pair.live_partner
-                problems.extend(pair.problems)
+                message = f"part {entries[0].part} holds another file of this path"
+                problems = (Problem("pair", "same_path", message), *problems)
+            if leads_astray(entry.path):
+                problems = (Problem("list", "odd_path", f"part {entry.part} has {_ASTRAY}"), *problems)
             item = MediaItem(
                 media=entry,
                 file_id=file_id(entry.path, number and sum(other.path == entry.path for other in entries[:number])),
-                sidecar=None if sidecar is None else _of_part(folder.json[sidecar], entry.part, copies),
-                sidecar_rule=rule,
-                edited_of=None if original is None else file_id(folder.media[original][0].path),
-                live_partner=None if partner is None else file_id(folder.media[partner][0].path),
+                sidecar=_of_part(sidecars, entry.part, copies) if sidecars else None,
+                sidecar_rule=pair.rule,
+                edited_of=original,
+                live_partner=partner,
                 album=album,
                 folder_kind=kind.kind,
                 folder_date=kind.date,
-                problems=tuple(problems),
+                problems=problems,
             )
             yield entry, entries[0], item
 
 
 def _of_part(entries: Sequence[Entry], part: str, copies: frozenset[Entry]) -> Entry:
     """The sidecar out of the medium's own part, where several parts have one of this path."""
+    if len(entries) == 1:
+        return entries[0]
     return next((entry for entry in entries if entry.part == part and entry not in copies), entries[0])
 
 
