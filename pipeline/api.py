@@ -40,6 +40,7 @@ from pipeline.storage.parts import Refused, is_inside, library_name, real_path
 if TYPE_CHECKING:
     from pipeline.cluster import Compute, EarlyCluster
     from pipeline.explain import Case, OtherFile
+    from pipeline.stages import ArchiveRead
     from pipeline.storage.index import Index
     from pipeline.storage.manifest import ShardRef
     from pipeline.storage.results import Results
@@ -140,6 +141,7 @@ class Work:
     shards: tuple[str, ...]
     cluster_ready_s: float | None
     audit: Audit
+    archives: tuple[ArchiveRead, ...]
 
 
 def _read(
@@ -157,7 +159,7 @@ def _read(
 
     with EarlyCluster(worker_processes(settings), results.scratch) as workers:
         with clock.stage("archives"):
-            library = read_archives(library, results.known, settings, watch, given, workers)
+            library, archives = read_archives(library, results.known, settings, watch, given, workers)
         with clock.stage("list"):
             listing = list_library(library, watch, partial(_start_early, workers, settings), settings.verify_archives)
         watch.step(f"pairing {listing.count:,} files")
@@ -196,7 +198,7 @@ def _read(
                 watch.advance(shard.files, shard.bytes, shard.problems)
         changed = list(changed_parts(library, damaged))
         index.add_files(changed)
-        work = Work(mode, listed + len(changed), media, shards, workers.ready_s, found)
+        work = Work(mode, listed + len(changed), media, shards, workers.ready_s, found, archives)
     return work, done
 
 
@@ -255,14 +257,14 @@ def read_archives(
     watch: Watch,
     given: Compute | None = None,
     workers: EarlyCluster | None = None,
-) -> Library:
+) -> tuple[Library, tuple[ArchiveRead, ...]]:
     """The library, of whose archives that can only be read front to back all is known then, in the folder `known`.
 
     Read side by side on the cluster that is `given` or by the `workers`, if there are any and it is worth it; else here.
     """
     tars = library.tars()
     if not tars:
-        return library
+        return library, ()
     from pipeline.cluster import synchronous
     from pipeline.graph import build_listing
 
@@ -271,15 +273,14 @@ def read_archives(
     if workers is not None and given is None:
         compute = compute_on(_archives_mode(settings, len(tars), size), workers)
 
-    def done() -> tuple[int, int]:
+    def so_far() -> tuple[int, int]:
         found = [progress(str(known), part) for part in tars]
         return sum(media for _, media in found), sum(read for read, _ in found)
 
     watch.step(f"reading {len(tars):,} archives from front to back")
-    with following(watch, done, size):
-        for _ in compute(partial(build_listing, known=str(known), all_tags=settings.all_tags), tars):
-            pass
-    return replace(library, known=str(known))
+    with following(watch, so_far, size):
+        done = tuple(compute(partial(build_listing, known=str(known), all_tags=settings.all_tags), tars))
+    return replace(library, known=str(known)), done
 
 
 def _archives_mode(settings: Settings, count: int, size: int) -> str:
@@ -537,9 +538,9 @@ def make_report(
 ) -> dict[str, Any]:
     """What a run did, as ``run.json`` has it; times in seconds."""
     spent: Counter[str] = Counter()
-    for shard in done:
-        spent.update(shard.spent)
-    seconds = clock.stages["extract"]
+    for spent_there in (*(each.spent for each in work.archives), *(each.spent for each in done)):
+        spent.update(spent_there)
+    seconds = clock.stages["archives"] + clock.stages["extract"]
     size = sum(shard.bytes for shard in done)
     return {
         "version": _version("takeout-index"),
@@ -591,7 +592,7 @@ def plan(
     settings, watch = settings or Settings(), watch or Silent()
     library = Library.of(_as_list(inputs), settings.merge)
     with closing(library), private_scratch() as scratch:
-        library = read_archives(library, scratch, settings, watch)
+        library, _ = read_archives(library, scratch, settings, watch)
         listing = list_library(library, watch)
         watch.step(f"pairing {listing.count:,} files")
         found = pair_library(listing, library, io_threads(settings))
@@ -657,7 +658,7 @@ def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dic
         return explain_case(look_up(index, stored_text(path)))
     settings = settings or Settings()
     with closing(Library.of([inside], merge=True)) as library, private_scratch() as scratch:
-        library = read_archives(library, scratch, settings, Silent())
+        library, _ = read_archives(library, scratch, settings, Silent())
         return explain_case(_case_of(library, path, settings))
 
 

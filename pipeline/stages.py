@@ -150,8 +150,7 @@ def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> Med
                     problems.append(Problem("read", "changed", "the file changed between listing and reading"))
             else:
                 started = perf_counter()
-                file.whole = verify
-                head = file.read_at(0, MEMBER_HEAD)
+                head = file.begin(MEMBER_HEAD, verify)
                 spent["content_read"] += perf_counter() - started
         if head:
             facts = read_facts(file, head, item.media.name, all_tags)
@@ -221,31 +220,40 @@ def _read_content(file: OpenFile, spent: dict[str, float]) -> tuple[Content, byt
 
 @dataclass(frozen=True, slots=True)
 class ArchiveRead:
-    """What a worker tells the driver of an archive that it has read: counts, no rows."""
+    """What a worker tells the driver of an archive that it has read: figures, no rows."""
 
     name: str
     media: int
-    bytes: int  # of all members
+    spent: dict[str, float]  # seconds of each operation; what is none of the others is reading
 
 
 def read_archive(part: Part, folder: str, all_tags: bool) -> ArchiveRead:
-    """Read an archive that can only be read front to back: its one pass is listing and extraction. What its members say is then
-    known in `folder` (`storage.known`); nothing of it is unpacked."""
+    """Read an archive that can only be read front to back: its one pass is listing and extraction.
+
+    What its members say is then known in `folder` (`storage.known`); nothing of it is unpacked.
+    """
+    started = perf_counter()
     problems: list[Problem] = []
-    media = size = 0
+    spent = _no_time()
+    media = 0
     with writing(folder, part) as known:
-        with noting(problems, "list"), open_tar(part) as tar:
+        opened = None
+        with noting(problems, "list"):
+            opened = open_tar(part)
+        if opened is not None:
+            archive, tar = opened
             for member in tar:
-                size += member.size
-                media += _add_member(member, known, all_tags)
+                media += _add_member(member, known, all_tags, spent)
                 known.progress(tar.bytes_read, media)
             problems.extend(tar.problems)
+            archive.close()
         for problem in problems:
             known.add_problem(problem.message)
-    return ArchiveRead(part.name, media, size)
+    spent["content_read"] += perf_counter() - started - sum(spent.values())
+    return ArchiveRead(part.name, media, spent)
 
 
-def _add_member(member: TarMember, known: KnownWriter, all_tags: bool) -> bool:
+def _add_member(member: TarMember, known: KnownWriter, all_tags: bool, spent: dict[str, float]) -> bool:
     """Note what a member is and says. True if it is a medium."""
     content = member.content
     if content is None:
@@ -259,7 +267,10 @@ def _add_member(member: TarMember, known: KnownWriter, all_tags: bool) -> bool:
     kind = classify_name(entry.folder, entry.name).kind
     row = document = None
     if kind == "media_candidate":
-        row = make_rows(extract((MediaItem(media=entry, file_id=""), content), all_tags))[0]
+        row, seconds = make_rows(extract((MediaItem(media=entry, file_id=""), content), all_tags))
+        for operation, more in zip(OPERATIONS, seconds, strict=True):
+            # What is read and drained on the way is inflated on the way.
+            spent["content_read" if operation == "crc32" else operation] += more
     elif kind == "json" and member.size <= LARGEST_SIDECAR:
         document = content.read_at(0, member.size)
     _, crc32 = content.drain()

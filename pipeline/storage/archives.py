@@ -72,6 +72,12 @@ class Archive:
             offset, length = offset + len(block), length - len(block)
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
+    def close(self) -> None:
+        """Close it now; may be called again."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
     def __del__(self, close: Callable[[int], None] = os.close) -> None:  # which is gone when the program ends
         if (descriptor := getattr(self, "descriptor", -1)) >= 0:
             close(descriptor)

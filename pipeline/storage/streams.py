@@ -28,7 +28,7 @@ class Streamed:
 
     problems: tuple[Problem, ...] = ()
     seekable = True  # what is passed over has to be read all the same
-    __slots__ = ("_crc32", "_ended", "_ends", "_feed", "_pieces", "error", "passed", "size", "whole")
+    __slots__ = ("_crc32", "_ended", "_ends", "_feed", "_pieces", "error", "passed", "size")
 
     def __init__(self, size: int, feed: Callable[[], bytes | memoryview]) -> None:
         self.size = size
@@ -38,7 +38,6 @@ class Streamed:
         self.passed = 0
         self._crc32 = 0
         self._ended = False
-        self.whole = True  # as a member of a zip has it: all of it is read
         self.error: MediaError | OSError | None = None
 
     @classmethod
@@ -94,6 +93,12 @@ class Streamed:
     def check(self, whole: bool = True) -> Content:
         """Size and CRC-32, for which all is read. Raises MediaError, OSError."""
         return Content(*self.drain(), "read")
+
+    def begin(self, length: int, whole: bool) -> bytes:
+        """The first bytes, asked for before others. What is kept whole is read whole at once."""
+        if self.size <= WHOLE:
+            self.drain(keep=True)
+        return self.read_at(0, length)
 
     def in_memory(self) -> bool:
         """As far as can be said: whoever gives the feed reads ahead."""

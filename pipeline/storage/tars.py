@@ -11,7 +11,6 @@ import re
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -73,12 +72,11 @@ class TarMember:
     content: Streamed | None = None
 
 
-@contextmanager
-def open_tar(part: Part) -> Iterator[TarReader]:
-    """The reader of a part. Raises OSError, MediaError if it is no regular file, or not the one that was listed."""
+def open_tar(part: Part) -> tuple[Archive, TarReader]:
+    """A part and its reader. Raises OSError, MediaError if it is no regular file, or not the one that was listed."""
     assert part.stamp is not None
     archive = Archive(part.root, part.stamp, random=False)
-    yield TarReader(archive.descriptor)
+    return archive, TarReader(archive.descriptor)
 
 
 class TarReader:

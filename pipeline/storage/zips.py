@@ -444,7 +444,7 @@ class Member:
     ) -> None:
         self.size = entry.size
         self.problems = problems
-        self.whole = False  # set it if all of it is going to be read
+        self._whole = False  # all of it is going to be read
         self._archive, self._entry, self._start = archive, entry, start
         self._first = first[: entry.packed]
         self._stream: Streamed | None = None
@@ -456,12 +456,17 @@ class Member:
     @property
     def seekable(self) -> bool:
         """Its end can be had without all that is before, or all of it is read anyway."""
-        return self.whole or self._stream is None or self._entry.packed <= CHEAP
+        return self._whole or self._stream is None or self._entry.packed <= CHEAP
 
     @property
     def stated(self) -> Content:
         """Size and CRC-32 as the archive states them."""
         return Content(self.size, self._entry.crc32 or 0, "archive")
+
+    def begin(self, length: int, whole: bool) -> bytes:
+        """The first bytes, asked for before others; `whole` if all of it is going to be read."""
+        self._whole = whole
+        return self.read_at(0, length)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length), fewer at the end."""
