@@ -35,7 +35,7 @@ from pipeline.progress import Silent, Watch, following
 from pipeline.settings import Settings
 from pipeline.storage.known import progress
 from pipeline.storage.library import Library, opened
-from pipeline.storage.parts import Refused, is_inside, library_name, real_path
+from pipeline.storage.parts import Refused, is_inside, library_name, real_path, source_of
 
 if TYPE_CHECKING:
     from pipeline.cluster import Compute, EarlyCluster
@@ -548,6 +548,8 @@ def make_report(
         "started_at": clock.started_at.isoformat(),
         "finished_at": datetime.now(UTC).isoformat(),
         "inputs": [stored_text(os.fspath(given)) for given in inputs],
+        "input_paths": [stored_text(real_path(given)) for given in inputs],
+        "sources": [source_of(part) for part in library.parts],
         "output": stored_text(os.fspath(folder)),
         "parts": [stored_text(part.name) for part in library.parts],
         "repeated_parts": [stored_text(path) for path in library.repeated],

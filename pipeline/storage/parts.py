@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
+from pipeline.item import stored_text
 from pipeline.problems import UsageError
 from pipeline.storage.archives import Stamp, are_copies, fingerprint, form_of, is_archive_name
+from pipeline.storage.files import READ_FLAGS
 from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
 
 
@@ -97,6 +102,53 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
     parts.extend(found)
     names = _unique_names([part.root for part in parts])
     return [replace(part, name=name) for name, part in zip(names, parts, strict=True)], repeated
+
+
+def source_of(part: Part) -> dict[str, Any]:
+    """Where a part is, and as what it was read, as ``run.json`` has it. Paths, which may be no text, are escaped as in URLs."""
+    return {
+        "part": stored_text(part.name),
+        "form": part.form,
+        "address": f"file://{quote(os.fsencode(part.root))}",
+        "prefix": quote(os.fsencode(part.prefix)),
+        "without": sorted(quote(os.fsencode(path)) for path in part.without),
+    }
+
+
+def part_of(source: Mapping[str, Any]) -> Part:
+    """The part that `source_of` has written down; an archive's stamp is that of now. Raises KeyError, TypeError, ValueError."""
+    scheme, _, place = str(source["address"]).partition("://")
+    if scheme != "file" or source["form"] not in ("folder", "zip", "tar"):
+        raise ValueError(source["address"])
+    root = _unquoted(place)
+    stamp = None
+    if source["form"] != "folder":
+        with suppress(OSError):  # it is gone, as who opens it will find
+            stamp = Stamp.of(os.stat(root))
+    return Part(
+        str(source["part"]),
+        root,
+        source["form"],
+        _unquoted(source["prefix"]),
+        frozenset(map(_unquoted, source["without"])),
+        stamp,
+    )
+
+
+def why_closed(part: Part) -> OSError | None:
+    """Why nothing can be had of a part: its folder or archive is gone, or cannot be opened."""
+    try:
+        if part.form == "folder":
+            os.scandir(part.root).close()
+        else:
+            os.close(os.open(part.root, READ_FLAGS))
+    except OSError as error:
+        return error
+    return None
+
+
+def _unquoted(text: str) -> str:
+    return os.fsdecode(unquote_to_bytes(text))
 
 
 def _archives_in(root: str) -> Iterator[str]:

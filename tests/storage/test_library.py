@@ -1,15 +1,17 @@
 """Walking and opening a library: every name listed once, nothing opened that is not a file of the library."""
 
+import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.item import Entry
+from pipeline.item import Entry, stored_text
 from pipeline.problems import MediaError
 from pipeline.storage.library import Library, opened
-from pipeline.storage.parts import InputError, Refused
+from pipeline.storage.parts import InputError, Refused, part_of, source_of, why_closed
 
 
 def tree(root: Path, *paths: str) -> Path:
@@ -148,3 +150,18 @@ def test_inputs_that_cannot_be_used(tmp_path: Path, inputs: list[str], message: 
     tree(tmp_path, "in/Takeout/a.jpg")
     with pytest.raises(InputError, match=message):
         Library.of([tmp_path / given for given in inputs])
+
+
+def test_parts_are_found_again_by_what_was_written_down(tmp_path: Path) -> None:
+    odd = tmp_path / "in \udce9%"
+    tree(odd, "Takeout/a.jpg", "Takeout 2/b.jpg", "x.zip")
+    library = Library.of([odd, tree(tmp_path, "y/Google Photos/c.jpg") / "y/Google Photos"])
+    written = json.loads(json.dumps([source_of(part) for part in library.parts], ensure_ascii=False).encode())
+    assert [part_of(source) for source in written] == [
+        replace(part, name=stored_text(part.name)) for part in library.parts
+    ]
+    (odd / "x.zip").unlink()
+    closed = [part.form for part in map(part_of, written) if why_closed(part) is not None]
+    assert closed == ["zip"]
+    with pytest.raises(ValueError, match="s3://"):
+        part_of({**written[0], "address": "s3://bucket/x"})
