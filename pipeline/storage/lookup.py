@@ -31,9 +31,7 @@ def look_up(index: Path, wanted: str) -> Case | OtherFile:
 
     Raises UsageError if there is no such file, if several paths end so, or if the index is another version's.
     """
-    with _opened(index) as db:
-        if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
-            raise UsageError(f"{index} was written by another version: scan again")
+    with opened_index(index) as db:
         files = dict(db.execute(f"SELECT path, state FROM files {_PHOTOS_LAST}"))
         path = best_match(files, wanted)
         if files[path] == "media":
@@ -44,12 +42,19 @@ def look_up(index: Path, wanted: str) -> Case | OtherFile:
 
 
 @contextmanager
-def _opened(index: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(f"file:{quote(str(index.absolute()))}?mode=ro", uri=True)) as db:
-        try:
+def opened_index(index: Path) -> Iterator[sqlite3.Connection]:
+    """A finished index, for reading. Raises UsageError if it is none, or another version's.
+
+    It is only ever replaced as a whole: no lock is taken, no journal looked for, and nothing is written beside it.
+    """
+    try:
+        address = f"file:{quote(str(index.absolute()))}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(address, uri=True)) as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                raise UsageError(f"{index} was written by another version: scan again")
             yield db
-        except sqlite3.DatabaseError as error:
-            raise UsageError(f"{index} is not an index of ours: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise UsageError(f"{index} is not an index of ours: {error}") from error
 
 
 def _case(db: sqlite3.Connection, path: str) -> Case:
