@@ -484,7 +484,7 @@ class Member:
         if self.size > limit:
             raise MediaError(f"too_large: {self.size:,} bytes, more than {limit:,}")
         data = self._stream.read_all(limit) if self._stream is not None else self.read_at(0, self.size)
-        self._compare(len(data), zlib_ng.crc32(data))
+        self.compare(Content(len(data), zlib_ng.crc32(data), "read"))
         return data
 
     def check(self, whole: bool) -> Content:
@@ -492,19 +492,27 @@ class Member:
 
         Raises MediaError if they differ from what the archive states, or the archive has changed.
         """
-        self._archive.check()
-        if self._error:
-            raise self._error
-        if self._stream is not None:
-            if not whole and self._stream.passed < self.size and self._stream.error is None:
-                return self.stated
-            size, crc32 = self._stream.drain()
-        else:
-            if not whole and self.size > len(self._first):
-                return self.stated
-            size, crc32 = self._read_through()
-        self._compare(size, crc32)
-        return Content(size, crc32, "read") if whole else self.stated
+        if not whole and not self._is_passed():
+            self._check_archive()
+            return self.stated
+        content = self.measure()
+        self.compare(content)
+        return content if whole else self.stated
+
+    def measure(self) -> Content:
+        """Size and CRC-32 of the whole content, whatever the archive states. Raises MediaError if it cannot be unpacked."""
+        self._check_archive()
+        return Content(*(self._stream.drain() if self._stream is not None else self._read_through()), "read")
+
+    def compare(self, content: Content) -> None:
+        """Raises MediaError if the content is not what the archive states."""
+        size, crc32, stated = content.size, content.crc32, self._entry.crc32
+        if size != self.size:
+            raise MediaError(f"size: the archive says {self.size:,} bytes, but holds {size:,}")
+        if stated is not None and crc32 != stated:
+            raise MediaError(
+                f"crc: its bytes have the CRC-32 {crc32:08x}, but the archive says {stated:08x}: some are wrong"
+            )
 
     def in_memory(self) -> bool:
         """The first bytes came with the header."""
@@ -516,20 +524,22 @@ class Member:
     def close(self) -> None:
         """The archive stays open for the next member."""
 
+    def _check_archive(self) -> None:
+        self._archive.check()
+        if self._error:
+            raise self._error
+
+    def _is_passed(self) -> bool:
+        """All of it has been read, or cannot be."""
+        if self._stream is not None:
+            return self._stream.passed >= self.size or self._stream.error is not None
+        return self.size <= len(self._first)
+
     def _read_through(self) -> tuple[int, int]:
         size = crc32 = 0
         while block := self.read_at(size, BLOCK):
             size, crc32 = size + len(block), zlib_ng.crc32(block, crc32)
         return size, crc32
-
-    def _compare(self, size: int, crc32: int) -> None:
-        stated = self._entry.crc32
-        if size != self.size:
-            raise MediaError(f"size: the archive says {self.size:,} bytes, but holds {size:,}")
-        if stated is not None and crc32 != stated:
-            raise MediaError(
-                f"crc: its bytes have the CRC-32 {crc32:08x}, but the archive says {stated:08x}: some are wrong"
-            )
 
 
 def open_member(part: Part, entry: Entry) -> Member:
