@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-_FROM = {"scan": "pipeline.api", "plan": "pipeline.api", "Settings": "pipeline.settings", "RECORD": "pipeline.record"}
+_FROM = {
+    "scan": "pipeline.api",
+    "plan": "pipeline.api",
+    "verify": "pipeline.api",
+    "Settings": "pipeline.settings",
+    "RECORD": "pipeline.record",
+}
 
-__all__ = ["RECORD", "Settings", "plan", "scan"]
+__all__ = ["RECORD", "Settings", "plan", "scan", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -35,7 +35,7 @@ from pipeline.progress import Silent, Watch, following
 from pipeline.settings import Settings
 from pipeline.storage.known import progress
 from pipeline.storage.library import Library, opened
-from pipeline.storage.parts import Refused, is_inside, library_name, real_path, source_of
+from pipeline.storage.parts import Refused, is_inside, library_name, real_path, source_of, why_closed
 
 if TYPE_CHECKING:
     from pipeline.cluster import Compute, EarlyCluster
@@ -687,6 +687,67 @@ def _case_of(library: Library, wanted: str, settings: Settings) -> Case | OtherF
     paths = {item.file_id: stored_text(item.media.path) for item in found.items}
     related = {identity: paths[identity] for name in RELATIONS if (identity := row[name]) in paths}
     return Case(row, tuple(folder.media), tuple(folder.json), read, recorded, related)
+
+
+def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | None = None) -> dict[str, Any]:
+    """Read every byte of the library that `results` are of, and compare size and CRC-32 with the index. Writes nothing.
+
+    Returns counts by outcome (`verifying.OUTCOMES`), every file that is not the same, and the parts that are gone or closed;
+    `damaged` counts the files that differ, cannot be read or are missing. `settings.threads` read, by default one per core.
+    Raises UsageError if there are no results there, or none that say where their library is.
+    """
+    from pipeline.rereading import rereading
+    from pipeline.storage.lookup import opened_index
+    from pipeline.storage.recorded import RecordedFiles
+    from pipeline.verifying import Comparison, Lost
+
+    settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
+    folder = Path(real_path(results))
+    if not (folder / "index.sqlite").is_file():
+        raise UsageError(f"there are no results of a scan in {folder}")
+    threads = settings.threads or cores()
+    with opened_index(folder / "index.sqlite") as db:
+        recorded = RecordedFiles(db)
+        report, sources = recorded.report(), recorded.sources()
+        lost: dict[str, Lost] = {}
+        for part in sources:
+            if (error := why_closed(part)) is not None:
+                gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+                reason = "it is not there any more" if gone else os.strerror(error.errno or 0)
+                outcome = "missing" if gone else "unreadable"
+                lost[part.name] = Lost(part.name, stored_text(part.root), outcome, reason)
+        comparison = Comparison(recorded.look_up, recorded.last)
+        watch.begin(recorded.files, recorded.size)
+        read = 0
+        library = Library(tuple(part for part in sources if part.name not in lost))
+        with clock.stage("read"), closing(library), rereading(library, threads) as batches:
+            for batch in batches:
+                before, size = comparison.damaged, sum(found.size for found in batch)
+                comparison.add(batch)
+                watch.advance(len(batch), size, comparison.damaged - before)
+                read += size
+        files = {part: recorded.parts[part].files for part in lost if part in recorded.parts}
+        comparison.finish(recorded.rows(without=lost), [(lost[part], count) for part, count in files.items()])
+        comparison.check(recorded.files)
+    seconds = clock.stages["read"]
+    return {
+        "results": stored_text(str(folder)),
+        "scanned_at": report["started_at"],
+        "input_paths": report["input_paths"],
+        "files": recorded.files,
+        "counts": dict(comparison.counts),
+        "compared_by": dict(comparison.compared_by),
+        "damaged": comparison.damaged,
+        "lost_parts": [asdict(lost[part]) | {"files": count} for part, count in files.items()],
+        "not_same": [
+            asdict(each) for each in sorted(comparison.verdicts, key=lambda each: (each.path, each.part, each.outcome))
+        ],
+        "bytes": read,
+        "threads": threads,
+        "seconds": round(seconds, 3),
+        "files_per_s": round(comparison.found / seconds, 1) if seconds else None,
+        "mb_per_s": round(read / seconds / 1e6, 1) if seconds else None,
+    }
 
 
 def _found(plan: Plan, mode: str) -> str:

@@ -158,6 +158,37 @@ def explain(
 
 
 @app.command()
+def verify(
+    results: Annotated[str, typer.Argument(metavar="DIR", help="Results of a scan.")],
+    threads: Annotated[int | None, typer.Option(help="Threads that read. Default: one per core.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Read the library again, every byte, and compare it with the index.
+
+    Ends with status 3 if a file differs, cannot be read or is missing. Writes nothing.
+
+    Example: takeout-index verify results/takeout
+    """
+    with _Outcome(debug):
+        _lean()
+        from pipeline.api import verify as verify_library
+        from pipeline.progress import watching
+
+        with watching(quiet) as watch:
+            found = verify_library(results, _settings({"threads": threads}, None), watch)
+        if as_json:
+            _print_json(found)
+        else:
+            from pipeline.summary import print_verified
+
+            print_verified(found)
+        if found["damaged"]:
+            raise typer.Exit(PROBLEMS)
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(
         "results/demo"

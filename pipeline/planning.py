@@ -31,6 +31,8 @@ SAMPLE = 9
 #: Shards of a library, at least (small ones excepted), so that all workers end together; and files per shard, at most.
 SHARDS, SHARD_FILES = 32, 512
 _ASTRAY = "a path that leads out of the folder that it is unpacked in: kept as it is, never used"
+#: Begins the reason of a file that is a copy of one in another part, whose name follows.
+COPY = "same path and content as in part "
 #: Files per shard, at least: a shard costs some milliseconds of its own.
 FEWEST_FILES = 16
 
@@ -445,7 +447,7 @@ def _sample(folder: Folder) -> list[str]:
 
 
 def _copy(later: Entry, first: Entry) -> ListedFile:
-    return ListedFile(later.path, later.part, later.size, "ignored", f"same path and content as in part {first.part}")
+    return ListedFile(later.path, later.part, later.size, "ignored", f"{COPY}{first.part}")
 
 
 def _if_astray(file: ListedFile) -> ListedFile:

@@ -28,7 +28,7 @@ from pipeline.storage.files import OpenFile
 from pipeline.storage.known import KnownWriter, writing
 from pipeline.storage.library import InputFile, Library, opened
 from pipeline.storage.parts import Part
-from pipeline.storage.tars import TarMember, open_tar
+from pipeline.storage.tars import ENDS_INSIDE, TarMember, open_tar
 from pipeline.takeout.names import classify_name
 from pipeline.takeout.sidecar import parse_sidecar
 
@@ -257,11 +257,9 @@ def _add_member(member: TarMember, known: KnownWriter, all_tags: bool, spent: di
     """Note what a member is and says. True if it is a medium."""
     content = member.content
     if content is None:
-        if member.type == "other":
-            known.add(member, state="unreadable", reason="a file with holes, or in pieces, in the archive: unpack that")
-        elif member.type != "folder":
-            state = "hard link" if member.type == "hard link" else "ignored"
-            known.add(member, state=state, reason=f"a {member.type} in the archive, never followed")
+        if member.type != "folder":
+            state, reason = refusal(member)
+            known.add(member, state="hard link" if member.type == "hard link" else state, reason=reason)
         return False
     entry = Entry(member.name, "", member.size, member.modified_ns)
     kind = classify_name(entry.folder, entry.name).kind
@@ -275,10 +273,17 @@ def _add_member(member: TarMember, known: KnownWriter, all_tags: bool, spent: di
         document = content.read_at(0, member.size)
     _, crc32 = content.drain()
     if content.ended_early:
-        known.add(member, state="unreadable", reason="truncated: not all of its bytes are in the archive")
+        known.add(member, state="unreadable", reason=ENDS_INSIDE)
     else:
         known.add(member, crc32=crc32, document=document, row=row)
     return row is not None
+
+
+def refusal(member: TarMember) -> tuple[str, str]:
+    """State and reason of a member that is no file."""
+    if member.type == "other":
+        return "unreadable", "a file with holes, or in pieces, in the archive: unpack that"
+    return "ignored", f"a {member.type} in the archive, never followed"
 
 
 def recorded_at(media: Entry, library: Library) -> int | None:

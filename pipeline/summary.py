@@ -151,6 +151,57 @@ def print_plan(found: Mapping[str, Any]) -> None:
     console.print(f"{found['threads']} I/O threads, {found['processes']} processes", soft_wrap=True)
 
 
+#: What `verify` calls the outcomes of files, and how many of each it names; all are in its JSON.
+_OUTCOMES = {
+    "same": "the same",
+    "differs": "differ",
+    "unreadable": "cannot be read",
+    "missing": "missing",
+    "known": "cannot be read, as when they were scanned",
+    "not_checked": "not checked, as the index has nothing to compare them with",
+    "new": "new, not in the index",
+}
+_COMPARED_BY = {"crc32": "by CRC-32", "archive": "by the CRC-32 in their archive", "size": "by size alone"}
+OUTCOMES_SHOWN = 20
+
+
+def print_verified(found: Mapping[str, Any]) -> None:
+    """What `verify` found: the counts, what is not the same by name, and one sentence."""
+    console = _console()
+    table = _table(f"{found['files']:,} files in the index", "")
+    for outcome, title in _OUTCOMES.items():
+        if found["counts"][outcome] or outcome == "same":
+            table.add_row(f"  {title}", f"{found['counts'][outcome]:,}")
+        if outcome == "same":
+            for by, said in _COMPARED_BY.items():
+                if found["compared_by"][by]:
+                    table.add_row(f"    {said}", f"{found['compared_by'][by]:,}")
+    console.print(table)
+    for part in found["lost_parts"]:
+        place = shown(part["place"])
+        console.print(f"{part['files']:,} files {part['outcome']} with {place}: {part['reason']}", soft_wrap=True)
+    for outcome, title in _OUTCOMES.items():
+        named = [each for each in found["not_same"] if each["outcome"] == outcome]
+        if named:
+            console.print(f"{title}:")
+        for each in named[:OUTCOMES_SHOWN]:
+            changes = [f"{change['what']} was {change['then']}, is {change['now']}" for change in each["changes"]]
+            why = "; ".join([*changes, *filter(None, [each["reason"]])])
+            where = f" in {each['part']}" if each["part"] != each["path"] else ""
+            console.print(f"  {shown(each['path'] + where + (f': {why}' if why else ''))}", soft_wrap=True)
+        if len(named) > OUTCOMES_SHOWN:
+            console.print(f"  … and {len(named) - OUTCOMES_SHOWN:,} more, which --json names")
+    console.print(
+        f"{amount(found['bytes'])} in {clock(found['seconds'])} ({found['seconds']:.2f} s), {found['threads']} threads: "
+        f"{found['files_per_s'] or 0:,.0f} files/s, {found['mb_per_s'] or 0:,.0f} MB/s",
+        soft_wrap=True,
+    )
+    if found["damaged"]:
+        console.print(f"{found['damaged']:,} files are not as they were when they were scanned", soft_wrap=True)
+    else:
+        console.print("all that could be compared is as it was when it was scanned", soft_wrap=True)
+
+
 def print_explanation(found: Mapping[str, Any]) -> None:
     """Why a file is what it is: what was taken is marked, what was not says why."""
     console = _console()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import plan, scan
+from pipeline import plan, scan, verify
 from pipeline.api import explain
 from pipeline.settings import Settings
 from pipeline.storage.library import Library
@@ -348,6 +348,7 @@ def test_every_bad_archive_ends_as_is_due(bad: Path, tmp_path: Path) -> None:
         path, results = bad / item["name"], tmp_path / "results"
         before = path.read_bytes()
         report = scan(path, results, Settings(mode="sequential", verify_archives=True))
+        assert verify(results)["damaged"] == 0, path.name  # nothing has changed since
         assert path.read_bytes() == before
         media = {row["path"]: row for row in media_rows(results)}
         files = files_rows(results)

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from pipeline import verify
+from pipeline.verifying import DAMAGE
 from tests.conftest import Run, files_rows, media_rows
 
 #: exiftool's word -> our column.
@@ -206,3 +208,10 @@ def test_plan_survives_the_same_tree(bad: Path, run: Run) -> None:
     done = run("plan", bad / "tree")
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
+
+
+def test_verifying_them_right_away_finds_no_damage(scanned: Scanned) -> None:
+    report = verify(scanned.results)
+    assert [each for each in report["not_same"] if each["outcome"] in (*DAMAGE, "new")] == []
+    assert (report["damaged"], report["lost_parts"]) == (0, [])
+    assert sum(report["counts"].values()) == len(scanned.files)

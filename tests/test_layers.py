@@ -25,8 +25,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "places": set(),
     "elsewhere": {"item", "planning", "problems", "takeout"},
     "explain": {"elsewhere", "problems", "record", "resolve", "takeout"},
-    "storage": {"audit", "explain", "item", "places", "planning", "problems", "record", "resolve", "takeout"},
+    "verifying": {"item", "problems"},
+    "storage": {
+        "audit",
+        "explain",
+        "item",
+        "places",
+        "planning",
+        "problems",
+        "record",
+        "resolve",
+        "takeout",
+        "verifying",
+    },
     "stages": {"item", "media", "problems", "record", "resolve", "storage", "takeout"},
+    "rereading": {"item", "problems", "stages", "storage", "takeout", "verifying"},
     "graph": {"stages", "storage"},
     "worker": {"graph", "lean", "media", "resolve"},
     "cluster": {"problems", "storage"},
@@ -41,9 +54,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "planning",
         "problems",
         "progress",
+        "rereading",
         "settings",
         "stages",
         "storage",
+        "verifying",
     },
     "summary": {"cost", "progress"},
     "cli": {"api", "lean", "problems", "progress", "settings", "summary", "synthetic"},
@@ -55,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {"distributed": {"cluster", "worker"}, "dask.bag": {"graph"}, "typer": {"cli"}, "sqlite3": {"storage"}}
 
 #: Rooms that open nothing and read no clock.
-PURE = ("takeout", "planning", "audit", "elsewhere", "explain", "item", "record", "cost")
+PURE = ("takeout", "planning", "audit", "elsewhere", "explain", "item", "record", "cost", "verifying")
 
 
 def room(path: Path) -> str:

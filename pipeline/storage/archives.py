@@ -78,6 +78,10 @@ class Archive:
         if descriptor >= 0:
             os.close(descriptor)
 
+    def hint(self, offset: int, length: int) -> None:
+        """Tell the kernel that these bytes are wanted soon."""
+        os.posix_fadvise(self.descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+
     def __del__(self, close: Callable[[int], None] = os.close) -> None:  # which is gone when the program ends
         if (descriptor := getattr(self, "descriptor", -1)) >= 0:
             close(descriptor)

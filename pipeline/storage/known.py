@@ -36,6 +36,9 @@ GROUP, GROUP_BYTES, GROUPS = 256, 4 << 20, 64
 
 #: Hard links to hard links that are followed.
 MOST_LINKS = 8
+#: Why others are not.
+LINK_TO_NOTHING = "a hard link to what is not in the archive, never followed"
+LINK_ASTRAY = "a hard link to a file of another kind"
 #: Bytes of an archive after which its reader tells how far it is, and where.
 TOLD, PROGRESS = 8 << 20, ".progress"
 
@@ -156,17 +159,17 @@ def walk_known(folder: str, part: Part) -> Iterator[Entry | Refused]:
             target = places.get(os.fsdecode(rows[target]["target"]))
         found = rows[target] if target is not None else row
         if found["state"] == "hard link":
-            yield Refused(path, part.name, "ignored", "a hard link to what is not in the archive, never followed")
+            yield Refused(path, part.name, "ignored", LINK_TO_NOTHING)
         elif found["state"] is not None:
             yield Refused(path, part.name, found["state"], found["reason"], found["size"])
-        elif found is not row and not _is_alike(path, names[target or 0]):
-            yield Refused(path, part.name, "unreadable", f"a hard link to a file of another kind, {names[target or 0]}")
+        elif found is not row and not is_alike(path, names[target or 0]):
+            yield Refused(path, part.name, "unreadable", f"{LINK_ASTRAY}, {names[target or 0]}")
         else:
             crc32 = None if found["crc32"] is None else int(found["crc32"], 16)
             yield Entry(path, part.name, found["size"], row["modified_ns"], crc32, target)
 
 
-def _is_alike(one: str, other: str) -> bool:
+def is_alike(one: str, other: str) -> bool:
     """By their names two files are of one kind, so that the same is known of them."""
     kinds = [classify_name(*name.rpartition("/")[::2]).kind for name in (one, other)]
     return kinds[0] in ("ignored", kinds[1])

@@ -58,10 +58,7 @@ class Library:
     def walk(self) -> Iterator[Entry | Refused]:
         """Every file of every part, each once: an Entry if it may be opened, else Refused."""
         for part in self.parts:
-            if part.form == "tar":
-                yield from walk_known(self.known, part)
-            else:
-                yield from (walk_folder if part.form == "folder" else walk_zip)(part)
+            yield from walk_known(self.known, part) if part.form == "tar" else walk_part(part)
 
     def tars(self) -> list[Part]:
         """The parts that can only be read front to back."""
@@ -91,6 +88,11 @@ class Library:
         """What is known of a medium before it is opened, as record.FACT_COLUMNS; None if it has to be read."""
         part = self._roots[entry.part]
         return facts_of(self.known, part, entry) if part.form == "tar" else None
+
+
+def walk_part(part: Part) -> Iterator[Entry | Refused]:
+    """Every file of a folder or a zip."""
+    return (walk_folder if part.form == "folder" else walk_zip)(part)
 
 
 @contextmanager

@@ -25,6 +25,8 @@ from pipeline.storage.streams import Streamed
 READ = 256 << 10
 #: Largest extended header (PAX records, a long name) and largest size of a member that are believed.
 LARGEST_EXTENSION, LARGEST_SIZE = 1 << 20, 1 << 62
+#: Why a file cannot be had of which the beginning alone is there.
+ENDS_INSIDE = "truncated: not all of its bytes are in the archive"
 #: Problems of one archive that are listed.
 MOST_PROBLEMS = 100
 
