@@ -1,18 +1,10 @@
-"""Zip archives, read in place: the directory lists them, members are read at their positions, nothing is unpacked.
-
-Python's `zipfile` gives up a whole archive for one damaged name or a cut directory, makes a dozen objects per member, and reads
-what contradicts itself without a word. The format is PKWARE's APPNOTE 6.3.10, whose sections are named below.
-"""
+"""Zip archives, read in place: listed by their headers (`zip_headers`), members read at their positions, nothing unpacked."""
 
 from __future__ import annotations
 
 import os
 import stat
-import struct
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from zlib_ng import zlib_ng
 
@@ -22,54 +14,28 @@ from pipeline.storage.archives import Archive, open_archive
 from pipeline.storage.parts import Part, Refused, refused_part
 from pipeline.storage.streams import Streamed
 from pipeline.storage.unpacking import BLOCK, BZIP2, DEFLATED, LZMA, Unpacking
+from pipeline.storage.zip_headers import (
+    CUT,
+    LOCAL,
+    LONG,
+    Header,
+    name_of,
+    overlapping,
+    packed_bytes,
+    read_headers,
+    zip64,
+)
 from pipeline.takeout.parts import paths_in_export
 
 #: Bytes of a medium that are fetched together with its header; more are read when they are asked for.
 FIRST = 16 << 10
-#: Compressed bytes read at a time.
-PACKED_BLOCK = 64 << 10
 #: A compressed member up to this size is inflated to its end if that is asked for; beyond, only as far as must be.
 CHEAP = 128 << 10
-#: A directory has some hundred bytes per member; one beyond this is not believed.
-LARGEST_DIRECTORY = 1 << 30
 
 STORED = 0
 #: `Entry.method` of what is encrypted, whatever the method is.
 ENCRYPTED = -1
 _METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
-
-_LOCAL = struct.Struct("<4sHHHHHIIIHH")  # 4.3.7
-_CENTRAL = struct.Struct("<4sBBHHHHHIIIHHHHHII")  # 4.3.12
-_END = struct.Struct("<4sHHHHIIH")  # 4.3.16
-_END64 = struct.Struct("<4sQHHIIQQQQ")  # 4.3.14
-_LOCATOR = struct.Struct("<4sIQI")  # 4.3.15
-_CUT = "truncated: the archive ends inside of it"
-_LONG, _MANY = 0xFFFFFFFF, 0xFFFF  # the value stands in a zip64 field
-
-
-class _Header(NamedTuple):
-    """What the directory, or a local header, says of one member."""
-
-    raw: bytes
-    flags: int
-    method: int
-    modified_ns: int | None
-    crc32: int
-    packed: int
-    size: int
-    at: int
-    extra: bytes = b""
-    mode: int = 0  # as in stat
-    damage: str | None = None  # why it cannot be read
-
-
-class _Directory(NamedTuple):
-    """Where the central directory is. `base` is what stands in front of the archive, which its positions do not count."""
-
-    start: int
-    size: int
-    members: int
-    base: int
 
 
 def walk_zip(part: Part) -> Iterator[Entry | Refused]:
@@ -78,7 +44,7 @@ def walk_zip(part: Part) -> Iterator[Entry | Refused]:
         if part.stamp is None:
             raise FileNotFoundError
         archive = open_archive(part.root, part.stamp)
-        headers, damage = _read_headers(archive)
+        headers, damage = read_headers(archive)
     except MediaError as error:
         yield refused_part(part, [error.message])
         return
@@ -88,346 +54,24 @@ def walk_zip(part: Part) -> Iterator[Entry | Refused]:
     if damage:
         yield refused_part(part, damage)
     names = [name_of(each.raw, each.flags, each.extra) for each in headers]
-    overlapping = _overlapping(archive, headers)
+    claimed = overlapping(archive, headers)
     for number, (path, header) in enumerate(zip(paths_in_export(names), headers, strict=True)):
         if not path.endswith("/") and not stat.S_ISDIR(header.mode):
-            yield _listed(path, part.name, header, archive.stamp.size, number in overlapping)
+            yield _listed(path, part.name, header, archive.stamp.size, number in claimed)
 
 
-def _listed(path: str, part: str, header: _Header, end: int, overlaps: bool) -> Entry | Refused:
+def _listed(path: str, part: str, header: Header, end: int, overlaps: bool) -> Entry | Refused:
     _, flags, method, modified_ns, crc32, packed, size, at, _, mode, damage = header
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         what = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
         return Refused(path, part, "ignored", f"{what} in the archive, never followed", size)
-    if damage or at + _LOCAL.size + packed > end:
-        return Refused(path, part, "unreadable", damage or _CUT, size)
+    if damage or at + LOCAL.size + packed > end:
+        return Refused(path, part, "unreadable", damage or CUT, size)
     if overlaps:
         return Refused(path, part, "unreadable", "its bytes are those of another member: damage, or a zip bomb", size)
     # What is stored is as long as it is, whatever the directory says: the file is then found to be wrong when it is opened.
     size, method = packed if method == STORED else size, ENCRYPTED if flags & 1 else method
     return tuple.__new__(Entry, (path, part, size, modified_ns, crc32, at, packed, method))
-
-
-def _overlapping(archive: Archive, headers: list[_Header]) -> set[int]:
-    """Which members claim bytes of others, who have the better right to them (Fifield, A better zip bomb).
-
-    Of those in conflict, those go whose own header is not there or says another length; then whichever ends last, so that one
-    wrong length costs one member.
-    """
-    if all(_end_of(one) <= other.at for one, other in pairwise(headers)):
-        return set()
-    order = sorted(range(len(headers)), key=lambda number: headers[number].at)
-    conflicts: set[int] = set()
-    for one, other in pairwise(order):
-        if _end_of(headers[one]) > headers[other].at:
-            conflicts |= {one, other}
-    refused = {number for number in conflicts if not _agrees(archive, headers[number])}
-    taken = -1
-    for number in sorted(set(order) - refused, key=lambda number: (_end_of(headers[number]), -headers[number].at)):
-        if headers[number].at < taken:
-            refused.add(number)
-        else:
-            taken = _end_of(headers[number])
-    return refused
-
-
-def _end_of(header: _Header) -> int:
-    """Where a member ends at the earliest."""
-    return header.at + _LOCAL.size + len(header.raw) + header.packed
-
-
-def _agrees(archive: Archive, header: _Header) -> bool:
-    """A member's own header says what the directory does."""
-    data = archive.read_at(header.at, _LOCAL.size + len(header.raw))
-    if len(data) < _LOCAL.size + len(header.raw):
-        return False
-    mark, _, flags, _, _, _, _, packed, _, _, _ = _LOCAL.unpack_from(data)
-    length = bool(flags & 8) or packed in (header.packed, _LONG)
-    return mark == b"PK\3\4" and length and data[_LOCAL.size :] == header.raw
-
-
-# The directory
-
-
-def _read_headers(archive: Archive) -> tuple[list[_Header], list[str]]:
-    """All members, and what is wrong with the archive. Members that the directory has lost are looked for one by one."""
-    size = archive.stamp.size
-    if not size:
-        raise MediaError("empty: the archive has no bytes: download it again")
-    directory = _find_directory(archive)
-    found: list[_Header] = []
-    damage = "truncated or damaged: its directory, which stands at the end, is not there"
-    lost = range(size)
-    if directory is not None and directory.size <= LARGEST_DIRECTORY:
-        data = archive.read_all(directory.start, directory.size)
-        found = list(_central_headers(data, directory.base))
-        if len(found) == directory.members or (len(found) & _MANY == directory.members and len(found) > _MANY):
-            if not found:
-                raise MediaError("empty: the archive holds no files")
-            if not directory.base or archive.read_at(0, 4) != b"PK\3\4":
-                return found, []
-            lost = range(directory.base)
-            damage = "several archives joined, of which only the last one's directory counts"
-        else:
-            damage = f"damaged: its directory names {len(found):,} of {directory.members:,} members"
-    known = {header.at for header in found}
-    recovered = [header for header in _local_headers(archive, lost) if header.at not in known]
-    if not found and not recovered:
-        raise MediaError(f"not_an_archive: {_what_it_is(archive)}: download it again")
-    whole = sum(not header.damage for header in recovered)
-    return (
-        sorted((*found, *recovered), key=lambda header: header.at),
-        [f"{damage}; {whole:,} members were found without it, others may be lost: download it again"],
-    )
-
-
-def _find_directory(archive: Archive) -> _Directory | None:
-    size = archive.stamp.size
-    start = max(0, size - (_END.size + _MANY + _LOCATOR.size + _END64.size))
-    tail = archive.read_all(start, size - start)
-    fitting: list[int] = []
-    loose: list[int] = []
-    at = tail.rfind(b"PK\5\6")
-    while at >= 0 and len(fitting) + len(loose) < 64:
-        if at + _END.size <= len(tail):
-            fits = at + _END.size + struct.unpack_from("<H", tail, at + 20)[0] == len(tail)
-            (fitting if fits else loose).append(at)  # behind an archive there may be junk
-        at = tail.rfind(b"PK\5\6", 0, at)
-    for at in (*fitting, *loose):
-        _, disk, _, _, count, length, offset, _ = _END.unpack_from(tail, at)
-        end = start + at
-        if disk not in (0, _MANY):
-            raise MediaError(
-                "split: it is the last of several pieces of one archive: join them (zip -s 0), or unpack them"
-            )
-        if _LONG in (length, offset) or count == _MANY:
-            long = _find_end64(archive, tail, at, start)
-            if long is not None:
-                count, length, offset, end = long
-        for begin, base in ((end - length, end - length - offset), (offset, 0)):
-            if begin >= 0 and base >= 0 and (archive.read_at(begin, 4) == b"PK\1\2" or (count == length == 0)):
-                return _Directory(begin, length, count, base)
-    return None
-
-
-def _find_end64(archive: Archive, tail: bytes, at: int, start: int) -> tuple[int, int, int, int] | None:
-    """Count, length and offset of the directory by the zip64 record, and where that stands."""
-    if at < _LOCATOR.size or tail[at - _LOCATOR.size : at - _LOCATOR.size + 4] != b"PK\6\7":
-        return None
-    stated = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)[2]
-    beside = start + at - _LOCATOR.size - _END64.size  # where it is if something stands in front of the archive
-    for position in (stated, beside):
-        data = archive.read_at(position, _END64.size)
-        if len(data) == _END64.size and data[:4] == b"PK\6\6":
-            *_, count, length, offset = _END64.unpack(data)
-            return count, length, offset, position
-    return None
-
-
-def _central_headers(data: bytes, base: int) -> Iterator[_Header]:
-    """The members that a directory names, up to its end or its first damage."""
-    position, end, unpack = 0, len(data) - _CENTRAL.size, _CENTRAL.unpack_from
-    new = tuple.__new__  # half of the time of a call of the class, a hundred thousand times
-    while position <= end:
-        (mark, _, host, _, flags, method, time, date, crc32, packed, size, n, e, c, _, _, attributes, at) = unpack(
-            data, position
-        )
-        if mark != b"PK\1\2":
-            return
-        position += _CENTRAL.size
-        raw = data[position : position + n]
-        if host == 0 and b"\\" in raw and b"/" not in raw:  # old programs of Windows write names as it does
-            raw = raw.replace(b"\\", b"/")
-        extra = data[position + n : position + n + e] if e else b""
-        position += n + e + c
-        if len(raw) < n:
-            return
-        if size == _LONG or packed == _LONG or at == _LONG:
-            size, packed, at = _zip64(extra, size, packed, at)
-        modified = _unix_time(extra) if e else None
-        if modified is None:
-            modified = _dos_time(date, time)
-        mode = attributes >> 16 if host in (3, 19) else 0  # 4.4.2: Unix, OS X
-        yield new(_Header, (raw, flags, method, modified, crc32, packed, size, at + base, extra, mode, False))
-
-
-def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
-    """The extra fields (4.5.1): number and data."""
-    position = 0
-    while position + 4 <= len(extra):
-        number, length = struct.unpack_from("<HH", extra, position)
-        yield number, extra[position + 4 : position + 4 + length]
-        position += 4 + length
-
-
-def _zip64(extra: bytes, size: int, packed: int, at: int) -> tuple[int, int, int]:
-    """The values of 64 bits (4.5.3), which stand in this order, and only for those that do not fit."""
-    for number, data in _fields(extra):
-        if number == 1:
-            values = [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data) - 7, 8)]
-            size = values.pop(0) if size == _LONG and values else size
-            packed = values.pop(0) if packed == _LONG and values else packed
-            at = values.pop(0) if at == _LONG and values else at
-    return size, packed, at
-
-
-def _unix_time(extra: bytes) -> int | None:
-    """The modification time of Info-ZIP's extended time stamp (extra field 0x5455), nanoseconds since 1970 UTC."""
-    for number, data in _fields(extra):
-        if number == 0x5455 and len(data) >= 5 and data[0] & 1:
-            return int.from_bytes(data[1:5], "little", signed=True) * 1_000_000_000
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _dos_time(date: int, time: int) -> int | None:
-    """A time of MS-DOS (4.4.6), a wall clock taken for UTC, as nanoseconds since 1970; None if it is none."""
-    from datetime import UTC, datetime
-
-    try:
-        moment = datetime(
-            1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2, tzinfo=UTC
-        )
-    except ValueError:
-        return None
-    return int(moment.timestamp()) * 1_000_000_000
-
-
-def name_of(raw: bytes, flags: int, extra: bytes = b"") -> str:
-    """A member's name. UTF-8 where it says so or is; else its Unicode field (4.6.9) or code page 437 (appendix D.1).
-
-    Bytes that are flagged as UTF-8 and are not come back as `os.fsdecode` gives them. What follows a zero byte is no name.
-
-    >>> name_of(b"caf\\xc3\\xa9.jpg", 0), name_of(b"caf\\x82.jpg", 0)
-    ('café.jpg', 'café.jpg')
-    """
-    if extra:
-        for number, data in _fields(extra):
-            if number == 0x7075 and data[1:5] == zlib_ng.crc32(raw).to_bytes(4, "little"):
-                raw, flags = data[5:], flags | 0x800
-    if 0 in raw:
-        raw = raw[: raw.index(0)]
-    if raw.isascii():
-        return raw.decode()
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return os.fsdecode(raw) if flags & 0x800 else raw.decode("cp437")
-
-
-# Without a directory
-
-
-def _local_headers(archive: Archive, where: range) -> Iterator[_Header]:
-    """The members that begin `where`, by their own headers: all that there is of an archive whose end is lost."""
-    position = _find(archive, b"PK\3\4", where.start)
-    while position is not None and position in where:
-        header = _local_header(archive, position)
-        if header is None:
-            position = _find(archive, b"PK\3\4", position + 4)
-            continue
-        data = position + _LOCAL.size + len(header.raw) + len(header.extra)
-        after = data + header.packed
-        ends_well = not header.damage and (
-            header.flags & 8 or archive.read_at(after, 4) in (b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"")
-        )
-        following = _find(archive, b"PK\3\4", after if ends_well else data)
-        if following is not None and not ends_well:
-            header = header._replace(damage="damaged: its bytes, or what it says of their number, are wrong")
-        yield header
-        position = following
-
-
-def _local_header(archive: Archive, at: int) -> _Header | None:
-    """The member whose header stands there; None if there is none."""
-    data = archive.read_at(at, _LOCAL.size)
-    if len(data) < _LOCAL.size:
-        return None
-    mark, version, flags, method, time, date, crc32, packed, size, n, e = _LOCAL.unpack(data)
-    if mark != b"PK\3\4" or version & 0xFF > 63 or n == 0:
-        return None
-    names = archive.read_at(at + _LOCAL.size, n + e)
-    raw, extra = names[:n], names[n:]
-    if size == _LONG or packed == _LONG:
-        size, packed, _ = _zip64(extra, size, packed, 0)
-    start = at + _LOCAL.size + n + e
-    stated: tuple[int, int, int] | None = (packed, size, crc32)
-    if flags & 8:  # 4.4.4: sizes and check sum stand behind the data, which has to be read to be passed
-        stated = _stated_behind(archive, start, method)
-    if stated is None or start + stated[0] > archive.stamp.size:
-        damage, stated = _CUT, (0, 0, 0)
-    else:
-        damage = None
-    modified = _unix_time(extra)
-    modified = _dos_time(date, time) if modified is None else modified
-    return _Header(raw, flags, method, modified, stated[2], stated[0], stated[1], at, extra, damage=damage)
-
-
-def _stated_behind(archive: Archive, start: int, method: int) -> tuple[int, int, int] | None:
-    """Packed size, size and CRC-32 of a member that is followed by them (4.3.9); None if they are not found."""
-    if method == DEFLATED:
-        unpacking = Unpacking(method, _packed(archive, start, archive.stamp.size - start))
-        try:
-            while unpacking.next_block():
-                pass
-        except MediaError:
-            return None
-        return _descriptor(archive, start, start + unpacking.used)
-    at = _find(archive, b"PK\7\x08", start)
-    while at is not None:
-        if stated := _descriptor(archive, start, at):
-            return stated
-        at = _find(archive, b"PK\7\x08", at + 4)
-    return None
-
-
-def _descriptor(archive: Archive, start: int, at: int) -> tuple[int, int, int] | None:
-    """What stands behind a member's data, if it stands there: with a mark or without, sizes of 32 bits or of 64."""
-    data = archive.read_at(at, 24)
-    for skip in (4, 0) if data[:4] == b"PK\7\x08" else (0,):
-        for form in ("<III", "<IQQ"):
-            if len(data) >= skip + struct.calcsize(form):
-                crc32, packed, size = struct.unpack_from(form, data, skip)
-                if packed == at - start:
-                    return packed, size, crc32
-    return None
-
-
-def _find(archive: Archive, mark: bytes, start: int) -> int | None:
-    """The first position from `start` where these four bytes stand."""
-    position, size = start, 1 << 20
-    while block := archive.read_at(position, size):
-        found = block.find(mark)
-        if found >= 0:
-            return position + found
-        if len(block) < size:
-            return None
-        position += size - len(mark) + 1
-    return None
-
-
-def _what_it_is(archive: Archive) -> str:
-    """What a file without members is, for the person who has it."""
-    head = archive.read_at(0, 512).lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "it is a web page, perhaps an error message or a sign-in, with the name of a zip"
-    return "it is no zip, or nothing of it is left"
-
-
-# Members
-
-
-def _packed(archive: Archive, start: int, length: int, first: bytes = b"") -> Callable[[], bytes]:
-    """Gives the packed bytes of a member piece by piece; the `first` of them are there already."""
-    first = first[:length]
-
-    def read() -> bytes:
-        nonlocal start, length, first
-        data, first = first or archive.read_at(start, min(PACKED_BLOCK, length)), b""
-        start, length = start + len(data), length - len(data)
-        return data
-
-    return read
 
 
 class Member:
@@ -450,7 +94,7 @@ class Member:
         self._stream: Streamed | None = None
         self._error = error
         if entry.method != STORED:
-            packed = _packed(archive, start, entry.packed, self._first)
+            packed = packed_bytes(archive, start, entry.packed, self._first)
             self._stream = Streamed(entry.size, Unpacking(entry.method, packed).next_block)
 
     @property
@@ -557,24 +201,24 @@ def open_member(part: Part, entry: Entry) -> Member:
     except FileNotFoundError:
         raise MediaError(f"vanished: {part.name}, which has it, is gone") from None
     named = len(entry.path)
-    data = archive.read_at(entry.at, _LOCAL.size + named + 64 + min(entry.packed, FIRST))
-    mark, _, flags, method, _, _, _, _, size, n, e = _LOCAL.unpack_from(data.ljust(_LOCAL.size, b"\0"))
+    data = archive.read_at(entry.at, LOCAL.size + named + 64 + min(entry.packed, FIRST))
+    mark, _, flags, method, _, _, _, _, size, n, e = LOCAL.unpack_from(data.ljust(LOCAL.size, b"\0"))
     if mark != b"PK\3\4":
         archive.check()
         raise MediaError(f"damaged: no member begins where the directory of {part.name} says")
-    skip = _LOCAL.size + n + e
+    skip = LOCAL.size + n + e
     if len(data) < skip:
         data = archive.read_at(entry.at, skip + min(entry.packed, FIRST))
-    raw = data[_LOCAL.size : _LOCAL.size + n]
-    if size == _LONG:
-        size = _zip64(data[_LOCAL.size + n : skip], size, 0, 0)[0]
+    raw = data[LOCAL.size : LOCAL.size + n]
+    if size == LONG:
+        size = zip64(data[LOCAL.size + n : skip], size, 0, 0)[0]
     lies = not flags & 8 and size != entry.size
     return Member(
         archive,
         entry,
         entry.at + skip,
         data[skip:],
-        tuple(_contradictions(part, entry, raw, flags, data[_LOCAL.size + n : skip], method)),
+        tuple(_contradictions(part, entry, raw, flags, data[LOCAL.size + n : skip], method)),
         MediaError(f"size: {part.name} says {size:,} bytes, but holds {entry.size:,}") if lies else None,
     )
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from pipeline.item import Entry
 from pipeline.problems import MediaError
-from pipeline.storage import zips
 from pipeline.storage.archives import open_archive
 from pipeline.storage.library import Library, opened
 from pipeline.storage.parts import Refused
 from pipeline.storage.unpacking import BLOCK
+from pipeline.storage.zip_headers import name_of
 from pipeline.storage.zips import Member
 
 T = "Takeout/P/"
@@ -190,15 +190,15 @@ def test_a_byte_flipped_anywhere_is_never_an_error_of_ours_nor_silent(tmp_path: 
     ],
 )
 def test_names(raw: bytes, flags: int, name: str) -> None:
-    assert zips.name_of(raw, flags) == name
+    assert name_of(raw, flags) == name
 
 
 def test_a_unicode_field_names_what_the_code_page_cannot() -> None:
     raw = "Фото.jpg".encode("cp866")
     field = b"\1" + struct.pack("<I", zlib.crc32(raw)) + "Фото.jpg".encode()
-    assert zips.name_of(raw, 0, struct.pack("<HH", 0x7075, len(field)) + field) == "Фото.jpg"
+    assert name_of(raw, 0, struct.pack("<HH", 0x7075, len(field)) + field) == "Фото.jpg"
     field = b"\1" + struct.pack("<I", zlib.crc32(b"Caf_.jpg")) + "Café.jpg".encode()
-    assert zips.name_of(b"Caf_.jpg", 0, struct.pack("<HH", 0x7075, len(field)) + field) == "Café.jpg"
+    assert name_of(b"Caf_.jpg", 0, struct.pack("<HH", 0x7075, len(field)) + field) == "Café.jpg"
 
 
 def test_times_of_msdos_and_of_unix(tmp_path: Path) -> None:
