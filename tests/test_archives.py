@@ -295,6 +295,22 @@ def test_a_tar_says_what_it_has_not_read(tmp_path: Path) -> None:
     assert (row["path"].endswith("holes.jpg"), "holes" in row["reason"]) == (True, True)
 
 
+def test_how_a_large_compressed_photo_ends_is_looked_at_only_on_request(tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.effect_noise((900, 900), 90).convert("RGB").save(picture, "jpeg", quality=95)
+    cut = picture.getvalue()[:-500]
+    assert len(cut) > 300_000
+    library = write_tree(tmp_path / "library", {"Takeout/Google Photos/Photos from 2020/cut.jpg": cut})
+    kinds = {}
+    for form in ("zip", "zip-deflated", "tgz"):
+        (archive,) = pack(library, tmp_path / form, form, parts=1)
+        for whole in (False, True):
+            scan(archive, tmp_path / "out", Settings(mode="sequential", verify_archives=whole))
+            kinds[form, whole] = [each["kind"] for each in media_rows(tmp_path / "out")[0]["problems"]]
+    assert kinds.pop(("zip-deflated", False)) == []
+    assert set(map(tuple, kinds.values())) == {("truncated",)}
+
+
 def test_hard_links_in_a_tar_are_the_files_that_they_link_to(tmp_path: Path) -> None:
     library = write_tree(tmp_path / "library", photo(1))
     original = library / "Takeout/Google Photos/Photos from 2020/1.png"
