@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,11 +95,6 @@ def walk_part(part: Part) -> Iterator[Entry | Refused]:
     return (walk_folder if part.form == "folder" else walk_zip)(part)
 
 
-@contextmanager
-def opened(library: Library, entry: Entry) -> Iterator[InputFile]:
+def opened(library: Library, entry: Entry) -> closing[InputFile]:
     """The entry's file, closed at the end of the block."""
-    file = library.open(entry)
-    try:
-        yield file
-    finally:
-        file.close()
+    return closing(library.open(entry))
