@@ -8,8 +8,8 @@ declared size. It descends only where it is told to, so nesting costs nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from pipeline.media.source import NEARBY, Source
 from pipeline.problems import Problem
@@ -23,8 +23,7 @@ MAX_PAYLOAD, MAX_BYTES = 16 << 20, 64 << 20
 _HEADER = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """One box: its four-character name and where its payload lies."""
 
     name: bytes

@@ -7,6 +7,7 @@ file. Only the tables and the EXIF are read.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pipeline.media.boxes import Box, Boxes, number
 from pipeline.media.exif import read_exif, read_exif_parts
@@ -36,8 +37,7 @@ class Location:
     extents: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
+class Tables(NamedTuple):
     """The boxes of `meta` that are needed, found in one pass: they refer to each other in any order."""
 
     primary: int | None = None
@@ -104,17 +104,17 @@ def _tables(boxes: Boxes, meta: Box) -> Tables:
     for box in boxes.inside(meta, skip):
         if box.name == b"pitm":  # ISO/IEC 14496-12 section 8.11.4
             data = boxes.payload(box, 8)
-            tables = replace(tables, primary=number(data, 4, 2 if data[:1] == b"\0" else 4))
+            tables = tables._replace(primary=number(data, 4, 2 if data[:1] == b"\0" else 4))
         elif box.name == b"iinf":
-            tables = replace(tables, exif_items=tuple(_exif_items(boxes, box)))
+            tables = tables._replace(exif_items=tuple(_exif_items(boxes, box)))
         elif box.name == b"iloc":
-            tables = replace(tables, locations=tables.locations or box)
+            tables = tables._replace(locations=tables.locations or box)
         elif box.name == b"iref":
-            tables = replace(tables, references=tables.references or box)
+            tables = tables._replace(references=tables.references or box)
         elif box.name == b"iprp":
-            tables = replace(tables, properties=tables.properties or box)
+            tables = tables._replace(properties=tables.properties or box)
         elif box.name == b"idat":
-            tables = replace(tables, data=tables.data or box)
+            tables = tables._replace(data=tables.data or box)
     return tables
 
 

@@ -12,11 +12,11 @@ import math
 import re
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import mul
 from sys import byteorder
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.media.boxes import Box, Boxes, number
 from pipeline.media.exif import parse_offset
@@ -50,8 +50,7 @@ class Place:
     altitude_m: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tags:
+class Tags(NamedTuple):  # and no dataclass, as Track: they are filled in field by field, for every video
     """What user data and metadata say of the recording."""
 
     place: Place | None = None
@@ -65,8 +64,7 @@ class Tags:
 _NOTHING = Tags()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
+class Track(NamedTuple):
     """One track of a movie."""
 
     handler: bytes = b""
@@ -100,9 +98,7 @@ def read_movie(source: Source) -> Clip:
             # Apple's brands of sound files; a picture track in them is the cover or the pictures of the chapters.
             sound_only = boxes.payload(box, 4) in (b"M4A ", b"M4B ", b"M4P ")
         elif box.name == b"moov":
-            clip = _movie(boxes, box, sound_only)
-            boxes.note_cut_media(box)
-            return replace(clip, problems=tuple(boxes.problems))
+            return _movie(boxes, box, sound_only)
     if boxes.problems:
         first = boxes.problems[0]
         raise MediaError(f"{first.kind}: {first.message}; no moov box before that")
@@ -135,14 +131,16 @@ def _movie(boxes: Boxes, moov: Box, sound_only: bool) -> Clip:
     said = _merged([*tags, *(track.tags for track in (video, *tracks) if track)])
     created_local, offset = said.created or (None, None)
     place = said.place
+    duration, created_at = _movie_duration(boxes, header, whole_length, video), _created(boxes, header)
+    boxes.note_cut_media(moov)
     return Clip(
         width=video.width if video else None,
         height=video.height if video else None,
         rotation=video.rotation if video else None,
-        duration_s=_movie_duration(boxes, header, whole_length, video),
+        duration_s=duration,
         frame_rate=video.frame_rate if video else None,
         video_codec=video.codec if video else None,
-        created_at=_created(boxes, header),
+        created_at=created_at,
         created_local=created_local,
         utc_offset_min=offset,
         latitude=place.latitude if place else None,
@@ -154,6 +152,7 @@ def _movie(boxes: Boxes, moov: Box, sound_only: bool) -> Clip:
         content_identifier=said.content_identifier,
         # Of a movie that is cut off, tracks may be missing: it is no sound file for that.
         has_video=video is not None or not moov.whole or all(track.handler != b"soun" for track in tracks),
+        problems=tuple(boxes.problems),
     )
 
 
@@ -230,16 +229,15 @@ def _track(boxes: Boxes, trak: Box) -> Track:
         elif box.name == b"mdia":
             track = _with_media(track, boxes, box)
         elif box.name == b"udta":
-            track = replace(track, tags=_user_data(boxes, box))
-    return track if track.handler == b"vide" else replace(track, width=None, height=None, rotation=None)
+            track = track._replace(tags=_user_data(boxes, box))
+    return track if track.handler == b"vide" else track._replace(width=None, height=None, rotation=None)
 
 
 def _with_header(track: Track, data: bytes) -> Track:
     """`tkhd`, ISO/IEC 14496-12 section 8.3.2."""
     matrix = 52 if data[:1] == b"\1" else 40
     width, height = (_pixels(number(data, matrix + 36 + at, 4)) for at in (0, 4))
-    return replace(
-        track,
+    return track._replace(
         enabled=bool(data[3:4] and data[3] & 1),
         width=width or None,
         height=height or None,
@@ -274,9 +272,9 @@ def _with_media(track: Track, boxes: Boxes, mdia: Box) -> Track:
     for box in boxes.inside(mdia):
         if box.name == b"mdhd":
             _, scale, length = _times(boxes.payload(box, 32))
-            track = replace(track, duration_s=_seconds(length, scale))
+            track = track._replace(duration_s=_seconds(length, scale))
         elif box.name == b"hdlr":
-            track = replace(track, handler=boxes.payload(box, 12)[8:12])
+            track = track._replace(handler=boxes.payload(box, 12)[8:12])
         elif box.name == b"minf" and track.handler == b"vide":
             for inner in boxes.inside(box):
                 if inner.name == b"stbl":
@@ -290,19 +288,18 @@ def _with_samples(track: Track, boxes: Boxes, stbl: Box, scale: int | None) -> T
             track = _with_format(track, boxes.payload(box, 44))
         elif box.name == b"stts":
             if box.size <= MAX_TIMES + 8:
-                track = replace(track, frame_rate=_frame_rate(boxes.payload(box), scale))
+                track = track._replace(frame_rate=_frame_rate(boxes.payload(box), scale))
         elif box.name in (b"stsz", b"stz2") and track.frame_rate is None and track.duration_s:
             # More time-to-sample entries than are read: all samples in all of the time.
             count = number(boxes.payload(box, 12), 8, 4) or 0
-            track = replace(track, frame_rate=_sane_rate(count / track.duration_s))
+            track = track._replace(frame_rate=_sane_rate(count / track.duration_s))
     return track
 
 
 def _with_format(track: Track, data: bytes) -> Track:
     """The first sample description: `stsd`, and the start of a VisualSampleEntry (ISO/IEC 14496-12 8.5.2, 12.1.3)."""
     name = data[12:16].decode("latin-1").strip(" \0")
-    return replace(
-        track,
+    return track._replace(
         codec=name if name.isprintable() and name else None,
         width=track.width or number(data, 40, 2) or None,
         height=track.height or number(data, 42, 2) or None,
@@ -335,10 +332,8 @@ def _merged(all_tags: Iterable[Tags]) -> Tags:
     for tags in all_tags:
         if tags is _NOTHING:
             continue
-        missing = {
-            field.name: getattr(tags, field.name) for field in fields(Tags) if getattr(merged, field.name) is None
-        }
-        merged = replace(merged, **missing)
+        missing = {name: value for name, value in tags._asdict().items() if getattr(merged, name) is None}
+        merged = merged._replace(**missing)
     return merged
 
 
