@@ -178,7 +178,7 @@ def _with_sidecar(item: MediaItem, sidecar: Entry, rule: str) -> MediaItem:
     if rule == "other_folder":
         note = f"{sidecar.path} lies in another folder; name and time agree"
         problems = (*problems, Problem("pair", "low_confidence", note))
-    return replace(item, sidecar=sidecar, sidecar_rule=rule, problems=problems)
+    return item._replace(sidecar=sidecar, sidecar_rule=rule, problems=problems)
 
 
 def _may_borrow(kind: str, other: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipeline.media.facts import Clip, Picture
@@ -61,8 +61,7 @@ class Content:
     source: str  # "read" or "archive": who computed the CRC-32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaItem:
+class MediaItem(NamedTuple):  # and no dataclass: it is added to twice on its way, and all of that field by field
     """One media file on its way from the plan (`media` … `album`) to its row (the rest)."""
 
     media: Entry
@@ -83,7 +82,7 @@ class MediaItem:
     picture: Picture | None = None
     clip: Clip | None = None
     tags: dict[str, str] | None = None
-    spent: tuple[float, ...] = field(default=(0.0,) * len(OPERATIONS), compare=False)  # seconds
+    spent: tuple[float, ...] = (0.0,) * len(OPERATIONS)  # seconds
 
 
 def stored_text(path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -402,8 +402,7 @@ FACT_COLUMNS = (
 def with_facts(item: MediaItem, row: Mapping[str, Any]) -> MediaItem:
     """The item as if its file had just been read, from the FACT_COLUMNS of the row that was made when it was."""
     is_picture = row["kind"] == "image"
-    return replace(
-        item,
+    return item._replace(
         content=Content(row["size"], int(row["crc32"], 16), row["crc32_source"]) if row["crc32"] is not None else None,
         mime=row["mime"],
         kind=row["kind"],

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -121,9 +121,7 @@ def _open_item(item: MediaItem, library: Library, hint: bool = False) -> Opened:
             if hint and not media.in_memory():
                 media.hint()
     spent["open"], _ = _lap(started)
-    item = replace(
-        item, document=document, problems=(*item.problems, *problems), spent=tuple(spent[name] for name in OPERATIONS)
-    )
+    item = item._replace(document=document, problems=(*item.problems, *problems), spent=tuple(spent.values()))
     return (item if known is None else with_facts(item, known)), media
 
 
@@ -167,8 +165,7 @@ def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> Med
             spent["crc32"] += perf_counter() - started
     finally:
         file.close()
-    return replace(
-        item,
+    return item._replace(
         content=content,
         mime=facts.mime,
         kind=facts.kind,
