@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from pipeline.planning import Shard
 from pipeline.problems import Problem
 from pipeline.storage.durable import whole_file
 
-#: Paths are kept as bytes: they need not be text.
+#: An Entry, its fields in their order. Paths are kept as bytes: they need not be text.
 _ENTRY = pa.struct(
     [
         ("path", pa.binary()),
@@ -30,6 +30,7 @@ _ENTRY = pa.struct(
         ("method", pa.int32()),
     ]
 )
+#: A MediaItem as planned, its fields in their order.
 _SCHEMA = pa.schema(
     [
         ("media", _ENTRY),
@@ -46,6 +47,10 @@ _SCHEMA = pa.schema(
 )
 
 
+#: Fills the place of an entry that there is none of.
+_NONE = Entry("", "", 0)
+
+
 class ShardRef(NamedTuple):
     """What the graph carries of a shard: its name, and where the manifest has its items."""
 
@@ -56,10 +61,11 @@ class ShardRef(NamedTuple):
 def write_manifest(shards: Iterable[Shard], path: Path) -> list[ShardRef]:
     """Write the manifest, one row group per shard, and return a reference to each shard, in order."""
     references = []
-    with whole_file(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
+    # As shards, it is read once, by us.
+    settings = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+    with whole_file(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA, **settings) as writer:
         for number, shard in enumerate(shards):
-            rows = [_row(item) for item in shard.items]
-            writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), row_group_size=max(len(rows), 1))
+            writer.write_table(_table(shard.items), row_group_size=max(len(shard.items), 1))
             references.append(ShardRef(shard.name, number))
     return references
 
@@ -68,8 +74,7 @@ def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
     """The items of one shard."""
     state = os.stat(path)
     manifest = _manifest(path, state.st_mtime_ns, state.st_ino, threading.get_ident())
-    rows = manifest.read_row_group(reference.row_group, use_threads=False)
-    return [_item(row) for row in rows.to_pylist()]
+    return list(_items(manifest.read_row_group(reference.row_group, use_threads=False)))
 
 
 @lru_cache(maxsize=64)
@@ -78,39 +83,47 @@ def _manifest(path: str, _modified_ns: int, _inode: int, _thread: int) -> pq.Par
     return pq.ParquetFile(path)
 
 
-def _row(item: MediaItem) -> dict[str, Any]:
-    return {
-        "media": _entry_row(item.media),
-        "file_id": item.file_id,
-        "sidecar": _entry_row(item.sidecar) if item.sidecar else None,
-        "sidecar_rule": item.sidecar_rule,
-        "edited_of": item.edited_of,
-        "live_partner": item.live_partner,
-        "album": item.album,
-        "folder_kind": item.folder_kind,
-        "folder_date": item.folder_date,
-        "problems": [{"stage": p.stage, "kind": p.kind, "message": stored_text(p.message)} for p in item.problems],
-    }
+# By column: Arrow takes rows, and structs in them, apart one by one.
 
 
-def _entry_row(entry: Entry) -> dict[str, Any]:
-    return entry._asdict() | {"path": os.fsencode(entry.path), "part": os.fsencode(entry.part)}
+def _table(items: Sequence[MediaItem]) -> pa.Table:
+    columns: dict[str, list[Any]] = {name: [getattr(item, name) for item in items] for name in _SCHEMA.names}
+    columns["problems"] = [[_problem_row(problem) for problem in item.problems] for item in items]
+    arrays = [
+        _entry_array(columns[field.name]) if field.type == _ENTRY else pa.array(columns[field.name], field.type)
+        for field in _SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
 
 
-def _item(row: dict[str, Any]) -> MediaItem:
-    return MediaItem(
-        media=_entry(row["media"]),
-        file_id=row["file_id"],
-        sidecar=_entry(row["sidecar"]) if row["sidecar"] else None,
-        sidecar_rule=row["sidecar_rule"],
-        edited_of=row["edited_of"],
-        live_partner=row["live_partner"],
-        album=row["album"],
-        folder_kind=row["folder_kind"],
-        folder_date=row["folder_date"],
-        problems=tuple(Problem(**problem) for problem in row["problems"]),
+def _entry_array(entries: Sequence[Entry | None]) -> pa.StructArray:
+    there = [entry or _NONE for entry in entries]
+    columns: dict[str, list[Any]] = {field.name: [getattr(entry, field.name) for entry in there] for field in _ENTRY}
+    for name in ("path", "part"):
+        columns[name] = list(map(os.fsencode, columns[name]))
+    return pa.StructArray.from_arrays(
+        [pa.array(columns[field.name], field.type) for field in _ENTRY],
+        fields=list(_ENTRY),
+        mask=pa.array([entry is None for entry in entries], pa.bool_()),
     )
 
 
-def _entry(row: dict[str, Any]) -> Entry:
-    return Entry(**(row | {"path": os.fsdecode(row["path"]), "part": os.fsdecode(row["part"])}))
+def _problem_row(problem: Problem) -> dict[str, str]:
+    return {"stage": problem.stage, "kind": problem.kind, "message": stored_text(problem.message)}
+
+
+def _items(rows: pa.Table) -> Iterator[MediaItem]:
+    columns: dict[str, list[Any]] = {
+        field.name: _entries(rows.column(field.name)) if field.type == _ENTRY else rows.column(field.name).to_pylist()
+        for field in _SCHEMA
+    }
+    columns["problems"] = [tuple(Problem(**each) for each in said) if said else () for said in columns["problems"]]
+    return map(MediaItem, *columns.values())
+
+
+def _entries(column: pa.ChunkedArray) -> list[Entry | None]:
+    paths, parts, *others = (each.to_pylist() for each in column.flatten())
+    return [
+        None if path is None else Entry(os.fsdecode(path), os.fsdecode(part), *values)
+        for path, part, *values in zip(paths, parts, *others, strict=True)
+    ]
