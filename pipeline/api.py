@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pipeline.storage.shards import ShardDone
 
 #: Bytes of a JSON file that is read only to find out what it is.
-LARGEST_DOCUMENT = 32 << 20
+LARGEST_DOCUMENT = 8 << 20
 #: Files between two words about the listing.
 LISTING_STEP = 500
 
@@ -584,9 +584,11 @@ def make_report(
 def plan(
     inputs: AnyPath | Sequence[AnyPath], settings: Settings | None = None, watch: Watch | None = None
 ) -> dict[str, Any]:
-    """What is in a library and what a scan would take: lists and pairs, writes nothing. Of media files it opens only those
-    that it must compare or ask for their time: of one path and size in two parts, or without a sidecar while an equal one in
-    another folder may have it, or beside two stills of which either may be theirs.
+    """What is in a library and what a scan would take: lists and pairs, writes no results.
+
+    Of media files it opens only those that it must compare or ask for their time: of one path and size in two parts, or without
+    a sidecar while an equal one in another folder may have it, or beside two stills of which either may be theirs. A tgz is
+    read whole, as a scan does; what it says is kept in a private temporary folder until the end.
 
     Returns counts and bytes, missing part numbers, files without partner, the mode that `scan` would choose, and the
     predicted time (seconds) and memory (MB) of both modes. Raises InputError.

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+_UNPUBLISHED = "interrupted: nothing was published, earlier results are unchanged"
 DONE, FAILED, USAGE, PROBLEMS, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
@@ -96,7 +97,7 @@ def scan(
         "verify_archives": verify_archives,
         "merge": merge,
     }
-    with _Outcome(debug):
+    with _Outcome(debug, _UNPUBLISHED):
         _scan(list(inputs), output, _settings(flags, config), as_json, quiet)
 
 
@@ -112,7 +113,7 @@ def plan(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a library holds and what a scan would take; writes nothing.
+    """Say what a library holds and what a scan would take; writes no results. A tgz is read whole for it.
 
     Example: takeout-index plan ~/Takeout
     """
@@ -136,7 +137,9 @@ def plan(
 @app.command()
 def explain(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A file, by its path in the export or the end of that.")],
-    inside: Annotated[str, typer.Option("--in", metavar="DIR", help="Results of a scan, or a Takeout.")],
+    inside: Annotated[
+        str, typer.Option("--in", metavar="DIR", help="Results of a scan, or a Takeout: a folder or archive.")
+    ],
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -200,7 +203,7 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Make a small synthetic Takeout, scan it, and say what to look at next."""
-    with _Outcome(debug):
+    with _Outcome(debug, _UNPUBLISHED):
         import shutil
 
         from pipeline.problems import UsageError
@@ -255,8 +258,9 @@ def _settings(flags: dict[str, Any], config: Path | None, defaults: dict[str, An
 class _Outcome:
     """Turns what a command raises into one line on stderr and an exit status."""
 
-    def __init__(self, debug: bool) -> None:
+    def __init__(self, debug: bool, interrupted: str = "interrupted") -> None:
         self.debug = debug or bool(os.environ.get("TAKEOUT_INDEX_DEBUG"))
+        self.interrupted = interrupted
 
     def __enter__(self) -> None:
         pass
@@ -268,7 +272,7 @@ class _Outcome:
 
         if isinstance(error, KeyboardInterrupt):
             code = error.code if isinstance(error, _Stopped) else INTERRUPTED
-            _fail("interrupted: nothing was published, earlier results are unchanged", code)
+            _fail(self.interrupted, code)
         if not isinstance(error, Exception):
             return
         if self.debug:

@@ -33,6 +33,8 @@ SHARDS, SHARD_FILES = 32, 512
 _ASTRAY = "a path that leads out of the folder that it is unpacked in: kept as it is, never used"
 #: Begins the reason of a file that is a copy of one in another part, whose name follows.
 COPY = "same path and content as in part "
+#: Bytes of sidecars in a shard, about, at most: its rows hold them, and are in memory together.
+SHARD_TEXT = 16 << 20
 #: Files per shard, at least: a shard costs some milliseconds of its own.
 FEWEST_FILES = 16
 
@@ -205,7 +207,7 @@ class Listing:
         self._merge_spellings()
         for folder in self.folders.values():
             for entries in (*folder.media.values(), *folder.json.values()):
-                entries.sort(key=lambda entry: entry.part)  # which of two parts counts must not hang on their order
+                entries.sort(key=_rank)  # which of two counts must not hang on the order of parts
             folder.pairing = pair_folder(folder.media, folder.json)
 
     def _merge_spellings(self) -> None:
@@ -432,6 +434,11 @@ def _in_different_parts(parts: Iterable[set[str]]) -> bool:
     return sum(map(len, each)) == len(set().union(*each))
 
 
+def _rank(entry: Entry) -> tuple[int, int, str, int]:
+    """The order of files of one path in several parts: the largest first, as a cut copy is smaller; then by content."""
+    return -entry.size, -1 if entry.crc32 is None else entry.crc32, entry.part, entry.at or 0
+
+
 def _parents(path: str) -> Iterator[str]:
     while "/" in path:
         path = path.rpartition("/")[0]
@@ -535,13 +542,14 @@ def make_shards(items: Sequence[MediaItem], shard_files: int = 0, all_tags: bool
     total = sum(item.media.to_read + BYTES_PER_FILE for item in items)
     enough = max(total / SHARDS, fewest * BYTES_PER_FILE)
     batch: list[MediaItem] = []
-    cost = 0
+    cost = text = 0
     for item in items:
         batch.append(item)
         cost += item.media.to_read + BYTES_PER_FILE
-        if len(batch) >= most_files or cost >= enough:
+        text += item.sidecar.size if item.sidecar is not None else 0
+        if len(batch) >= most_files or cost >= enough or text >= SHARD_TEXT:
             yield Shard(shard_name(batch, all_tags), tuple(batch))
-            batch, cost = [], 0
+            batch, cost, text = [], 0, 0
     if batch:
         yield Shard(shard_name(batch, all_tags), tuple(batch))
 

@@ -70,8 +70,8 @@ def describe(error: Exception, stage: str) -> Problem:
 class noting:  # noqa: N801  # reads as what it does
     """Turn an exception of the block into a Problem appended to `problems`.
 
-    The one place that catches `Exception`. Keep what stands under it to one parser's call on one file's bytes. That this
-    process or the machine has run out of descriptors is no answer about a file, and is raised.
+    The one place that catches `Exception`. Keep what stands under it to one parser's call on one file's bytes. What ends a run,
+    as a work folder that cannot be read back, and running out of descriptors are no answers about a file, and are raised.
     """
 
     # A class, as half a dozen of them are entered for every file: contextlib's take four times as long.
@@ -84,7 +84,7 @@ class noting:  # noqa: N801  # reads as what it does
         """Nothing is to be prepared."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if not isinstance(error, Exception) or out_of_descriptors(error):
+        if not isinstance(error, Exception) or isinstance(error, RunError) or out_of_descriptors(error):
             return False
         self._problems.append(describe(error, self._stage))
         return True

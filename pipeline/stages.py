@@ -33,7 +33,7 @@ from pipeline.takeout.names import classify_name
 from pipeline.takeout.sidecar import parse_sidecar
 
 #: A sidecar is about 1 kB; one beyond this is refused by its size.
-LARGEST_SIDECAR = 32 << 20
+LARGEST_SIDECAR = 8 << 20
 #: Read size. A block of this size stays in the CPU's cache between reading and CRC-32.
 BLOCK = 512 << 10
 #: Bytes from the front of a file that are kept in memory for the readers of metadata.

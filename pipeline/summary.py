@@ -80,6 +80,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     _counted(console, "status", counts["status"])
     _counted(console, "relations", {**counts["relations"], **{k: counts["tables"][k] for k in ("albums", "people")}})
     _counted(console, "problems", counts["problems"])
+    _print_repeated(console, report)
     _print_audit(console, report["audit"])
     table = _table("time per file", "here (ms)", "published (ms)")
     spent = {name: values["ms_per_file"] for name, values in report["operations"].items()}
@@ -140,8 +141,7 @@ def print_plan(found: Mapping[str, Any]) -> None:
     _names(console, "without a sidecar", found["unmatched_media"])
     _names(console, "sidecars without a file", found["unmatched_sidecars"])
     _names(console, "unreadable", found["unreadable"])
-    if found["repeated_parts"]:
-        _names(console, "the same as another part, and read once", found["repeated_parts"])
+    _print_repeated(console, found)
     _print_audit(console, found["audit"])
     table = _table("prediction", "time", "memory", "limited by")
     for mode, value in found["predicted"].items():
@@ -299,6 +299,11 @@ def _print_audit(console: Console, audit: Mapping[str, Any]) -> None:
     for missing in audit["missing_parts"]:
         console.print(f"missing part: {shown(missing)}", soft_wrap=True)
     console.print(shown(audit["verdict"]), soft_wrap=True)
+
+
+def _print_repeated(console: Console, found: Mapping[str, Any]) -> None:
+    if found["repeated_parts"]:
+        _names(console, "the same as another part, and read once", found["repeated_parts"])
 
 
 def _names(console: Console, title: str, names: Sequence[str], most: int = 5) -> None:

@@ -186,6 +186,66 @@ def test_a_damaged_download_does_not_stand_in_for_a_whole_one_of_its_size(
     assert whole <= {(row["path"], row["crc32"]) for row in media_rows(tmp_path / "out")}
 
 
+def test_a_dot_in_front_of_names_means_nothing(synthetic: Path, as_folder: Path, tmp_path: Path) -> None:
+    subprocess.run(["tar", "-C", synthetic, "-czf", tmp_path / "x.tgz", "."], check=True)
+    scan(tmp_path / "x.tgz", tmp_path / "out", SEQUENTIAL)
+    assert differing(media_rows(tmp_path / "out"), media_rows(as_folder)) == []
+    assert states(tmp_path / "out") == states(as_folder)
+
+
+def test_names_of_archives_decide_nothing_but_the_part(tmp_path: Path) -> None:
+    tables = []
+    for first, second in (("a", "b"), ("d", "c")):
+        folder = tmp_path / first
+        for name, number in ((first, 1), (second, 2)):
+            path = one_zip(folder / f"{name}.zip", number)
+            with zipfile.ZipFile(path, "a") as archive:
+                archive.writestr("Takeout/Google Photos/Photos from 2020/same.jpg", f"photo {number}")
+        scan(folder, tmp_path / "out", SEQUENTIAL)
+        tables.append(
+            [{k: v for k, v in row.items() if k not in ("part", "problems")} for row in media_rows(tmp_path / "out")]
+        )
+    assert tables[0] == tables[1]
+
+
+def test_work_that_cannot_be_read_back_ends_the_run_and_blames_no_file(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.problems import OutputError
+    from pipeline.storage import known
+
+    archives = pack(synthetic, tmp_path / "in", "tgz", parts=1)
+    walk = known.walk_known
+
+    def and_then_spoil(folder: str, part: Any) -> Any:
+        yield from walk(folder, part)
+        (spoilt,) = Path(folder).glob("*.parquet")
+        spoilt.write_bytes(b"nothing")
+
+    monkeypatch.setattr("pipeline.storage.library.walk_known", and_then_spoil)
+    with pytest.raises(OutputError, match="cannot read"):
+        scan(archives, tmp_path / "out", SEQUENTIAL)
+    assert not (tmp_path / "out/media").exists()
+
+
+def test_many_large_sidecars_in_a_small_archive_do_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    blank = b"{" + b" " * (7 << 20) + b"}"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(40):
+            (name, picture), _ = photo(number + 1).items()
+            archive.writestr(name, picture if isinstance(picture, bytes) else b"")
+            archive.writestr(f"{name}.json", blank)
+    program = (
+        "import sys, resource; from pipeline import scan, Settings\n"
+        "scan(sys.argv[1], sys.argv[2], Settings(mode='sequential'))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    command = [sys.executable, "-c", program, str(path), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 900_000  # kilobytes
+
+
 def test_zips_in_a_folder_called_takeout_are_parts(tmp_path: Path) -> None:
     one_zip(tmp_path / f"Takeout/{EXPORT}-001.zip", 1)
     write_tree(tmp_path / "Takeout", {"Drive/backup.zip": b"", "other.zip": b""})

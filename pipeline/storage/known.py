@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.item import Entry, stored_text
-from pipeline.problems import MediaError
+from pipeline.problems import MediaError, OutputError
 from pipeline.record import FACT_COLUMNS, RECORD
 from pipeline.storage.archives import most_open
 from pipeline.storage.durable import whole_file
@@ -32,7 +32,7 @@ from pipeline.takeout.names import classify_name
 from pipeline.takeout.parts import paths_in_export
 
 #: Rows, and bytes of JSON, of one row group, which is what is read for one of them; and groups kept in memory.
-GROUP, GROUP_BYTES, GROUPS = 256, 4 << 20, 64
+GROUP, GROUP_BYTES, GROUPS = 256, 4 << 20, 16
 
 #: Hard links to hard links that are followed.
 MOST_LINKS = 8
@@ -191,10 +191,14 @@ def facts_of(folder: str, part: Part, entry: Entry) -> dict[str, Any]:
 def _value(folder: str, part: Part, entry: Entry, columns: tuple[str, ...]) -> dict[str, Any]:
     assert entry.at is not None
     path = str(_path(folder, part))
-    modified_ns, thread = os.stat(path).st_mtime_ns, threading.get_ident()
-    starts = _file(path, modified_ns, thread)[1]
-    number = bisect_right(starts, entry.at) - 1
-    group = _group(path, modified_ns, number, columns, thread)
+    thread = threading.get_ident()
+    try:
+        modified_ns = os.stat(path).st_mtime_ns
+        starts = _file(path, modified_ns, thread)[1]
+        number = bisect_right(starts, entry.at) - 1
+        group = _group(path, modified_ns, number, columns, thread)
+    except (OSError, pa.ArrowException) as error:  # our own file: nothing is wrong with the input
+        raise OutputError(f"cannot read {path}: {error}") from error
     (row,) = group.slice(entry.at - starts[number], 1).to_pylist()
     return row
 

@@ -38,6 +38,8 @@ READY = "READY"
 JOURNALS = ("-wal", "-shm", "-journal")
 #: Rows kept in memory per year, and in all, before they are written to a file.
 ROWS_PER_FILE, ROWS_IN_MEMORY = 50_000, 50_000
+#: The same in bytes, as sidecars of megabytes may be there.
+BYTES_IN_MEMORY = 256 << 20
 #: Columns worth a dictionary: a value of the others has few rows, which compression alone makes smaller, and sooner.
 REPEATING = [column.name for column in COLUMNS if column.facet]
 #: Files of `media` that are compressed at a time.
@@ -138,11 +140,12 @@ def _remove(path: Path) -> None:
 def write_media(results: Results, names: Iterable[str], settled: Settled) -> None:
     """Write all shards' rows as `media`, one hive partition per year taken, with what was settled filled in.
 
-    `names` are the shards in the plan's order. Memory is bounded by ROWS_IN_MEMORY, not by the library.
+    `names` are the shards in the plan's order. Memory is bounded by ROWS_IN_MEMORY and BYTES_IN_MEMORY, not by the library.
     """
     folder = private_folder(results.new / "media")
     waiting: dict[int, list[pa.Table]] = defaultdict(list)
     rows: dict[int, int] = defaultdict(int)
+    size: dict[int, int] = defaultdict(int)
     parts: dict[int, int] = defaultdict(int)
     writing: deque[Future[None]] = deque()
 
@@ -152,7 +155,7 @@ def write_media(results: Results, names: Iterable[str], settled: Settled) -> Non
             writing.popleft().result()
         writing.append(pool.submit(_write_part, waiting.pop(year), path))
         parts[year] += 1
-        del rows[year]
+        del rows[year], size[year]
 
     with ThreadPoolExecutor(WRITERS) as pool:
         for name in names:
@@ -163,15 +166,18 @@ def write_media(results: Results, names: Iterable[str], settled: Settled) -> Non
                 chunk = table.filter(pc.equal(years, year))
                 waiting[year].append(chunk)
                 rows[year] += chunk.num_rows
+                size[year] += chunk.nbytes
                 if rows[year] >= ROWS_PER_FILE:
                     write(year)
             while sum(rows.values()) > ROWS_IN_MEMORY:
                 write(max(rows, key=lambda y: rows[y]))
+            while sum(size.values()) > BYTES_IN_MEMORY:
+                write(max(size, key=lambda y: size[y]))
         for year in sorted(rows):
             write(year)
         if not parts:  # a reader of an empty library finds the columns, and no rows
             waiting[0].append(RECORD.empty_table().drop_columns(PARTITION))
-            rows[0] = 0
+            rows[0] = size[0] = 0
             write(0)
         for future in writing:
             future.result()

@@ -54,6 +54,8 @@ def walk_zip(part: Part) -> Iterator[Entry | Refused]:
     if damage:
         yield refused_part(part, damage)
     names = [name_of(each.raw, each.flags, each.extra) for each in headers]
+    if not any("/" in name for name in names):  # as some programs of Windows write them
+        names = [name.replace("\\", "/") for name in names]
     claimed = overlapping(archive, headers)
     for number, (path, header) in enumerate(zip(paths_in_export(names), headers, strict=True)):
         if not path.endswith("/") and not stat.S_ISDIR(header.mode):

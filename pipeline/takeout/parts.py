@@ -48,9 +48,12 @@ def paths_in_export(names: Sequence[str]) -> Sequence[str]:
 
     >>> paths_in_export(["a/Takeout 2/P/b.jpg", "a/c.txt"]), paths_in_export(["Google Photos/P/a.jpg"])
     (['Takeout/P/b.jpg', 'c.txt'], ['Takeout/Google Photos/P/a.jpg'])
+    >>> paths_in_export(["./Takeout/a.jpg", "./readme.txt", "../Takeout/a.jpg"])
+    ['Takeout/a.jpg', 'readme.txt', '../Takeout/a.jpg']
     """
     if all(name.startswith("Takeout/") for name in names):
         return names
+    names = [_undotted(name) for name in names]
     folders = dict.fromkeys(name.rpartition("/")[0] for name in names)
     tops = {folder: _takeout_in(folder) for folder in folders}
     above = {found[0] for found in tops.values() if found and not leads_astray(found[0])}  # what holds a Takeout
@@ -60,6 +63,13 @@ def paths_in_export(names: Sequence[str]) -> Sequence[str]:
         prefix, start = starts[name.rpartition("/")[0]]
         paths.append(name if leads_astray(name) else prefix + name[start:])
     return paths
+
+
+def _undotted(name: str) -> str:
+    """Without the "./" in front that ``tar czf x.tgz .`` writes."""
+    while name.startswith("./"):
+        name = name[2:].lstrip("/")
+    return name
 
 
 def _takeout_in(folder: str) -> tuple[str, int] | None:
@@ -85,7 +95,7 @@ def _start(folder: str, takeout: tuple[str, int] | None, above: set[str]) -> tup
     return "Takeout/", 0
 
 
-_ODD = re.compile(r"(?:^|[/\\])\.{0,2}(?:[/\\]|$)|^(?:Takeout/)?[A-Za-z]:[/\\]")
+_ODD = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^(?:Takeout/)?(?:[A-Za-z]:)?[/\\]")
 
 
 def leads_astray(path: str) -> bool:
