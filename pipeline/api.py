@@ -217,7 +217,7 @@ def _write_plan(
     """Write the plan down: the manifest, albums and files. Returns the shards' names, and references, dearest first."""
     from pipeline.storage.manifest import write_manifest
 
-    shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags))
+    shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags, worker_processes(settings)))
     references = dearest_first(write_manifest(shards, results.manifest), shards)
     index.add_albums(plan.albums, plan.aliases)
     index.add_members(plan.members)

@@ -7,6 +7,7 @@ already wait for the next ones.
 from __future__ import annotations
 
 import mmap
+import resource
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,8 @@ HEAD = 128 << 10
 MEMBER_HEAD = 16 << 10
 #: Items whose sidecar is read by one turn of an I/O thread: a hand-over between threads costs more than a warm read.
 TURN = 4
-#: Seconds above which opening an item has waited, for a disk or a network: then threads do it, ahead of the work.
+#: Seconds above which opening an item has waited, for a disk or a network and not for the processor: then threads do it, ahead
+#: of the work.
 WAITED = 0.001
 #: Turns by threads before it is looked again whether reading still waits.
 TURNS_AHEAD = 64
@@ -61,12 +63,18 @@ def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) ->
         for turn in turns:
             waits = False
             for item in turn:
-                started = perf_counter()
+                started, before = perf_counter(), _times_blocked()
                 item, file = _open_item(item, library)
-                waits = waits or perf_counter() - started > WAITED or (file is not None and not file.in_memory())
+                waited = perf_counter() - started > WAITED and _times_blocked() > before
+                waits = waits or waited or (file is not None and not file.in_memory())
                 yield item, file
             if waits and threads > 0:
                 yield from _ahead(islice(turns, TURNS_AHEAD), library, pool, threads)
+
+
+def _times_blocked() -> int:
+    """How often this thread has given up the processor of itself, as for a disk, and not because others wanted it too."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _ahead(turns: Iterator[list[MediaItem]], library: Library, pool: Executor, threads: int) -> Iterator[Opened]:
