@@ -163,7 +163,7 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "tgz, one process",
             f"{ms['tgz sequential']:.2f} ms/file, {ratios['tgz: share of the speed of bare inflating']:.0%} of the speed of "
-            f"bare inflating ({ms['inflate']:.2f} ms); two processes {ms['tgz parallel']:.2f} ms",
+            f"bare inflating ({ms['inflate']:.2f} ms); a second part beside the first adds {ms['tgz parallel']:.2f} ms",
         ),
         (
             "tgz, written at most, results included",
