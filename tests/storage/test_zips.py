@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.item import Entry
@@ -87,6 +87,7 @@ def test_members_come_back_with_size_and_check_sum(tmp_path: Path, make: object,
             assert file.check(True).source == "read"
 
 
+@settings(deadline=None)  # writing a zip waits for the disk
 @given(
     members=st.dictionaries(
         st.text("abc/äß€.", min_size=1, max_size=12).map(lambda name: f"{T}{name}x"),
