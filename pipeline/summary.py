@@ -197,7 +197,10 @@ def print_verified(found: Mapping[str, Any]) -> None:
         soft_wrap=True,
     )
     if found["damaged"]:
-        console.print(f"{found['damaged']:,} files are not as they were when they were scanned", soft_wrap=True)
+        what = (
+            "1 file is not as it was" if found["damaged"] == 1 else f"{found['damaged']:,} files are not as they were"
+        )
+        console.print(f"{what} at the scan", soft_wrap=True)
     else:
         console.print("all that could be compared is as it was when it was scanned", soft_wrap=True)
 
