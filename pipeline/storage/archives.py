@@ -113,13 +113,14 @@ def form_of(path: str) -> str | None:
     descriptor = os.open(path, READ_FLAGS)
     try:
         head = os.pread(descriptor, 512, 0)
+        tail = os.pread(descriptor, _ENDS, max(os.fstat(descriptor).st_size - _ENDS, 0))
     finally:
         os.close(descriptor)
-    if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK\7\x08"):
-        return "zip"
+    name = path.lower()
+    if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK\7\x08") or (name.endswith(".zip") and b"PK\5\6" in tail):
+        return "zip"  # whatever may stand in front of it
     if head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar":
         return "tar"
-    name = path.lower()
     return None if not is_archive_name(name) else "zip" if name.endswith(".zip") else "tar"
 
 
