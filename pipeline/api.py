@@ -284,16 +284,13 @@ def read_archives(
 
 
 def _archives_mode(settings: Settings, count: int, size: int) -> str:
-    """Where archives are read that can only be read front to back, one after the other or side by side: as in `choose_mode`."""
-    from pipeline.cluster import current_client, loopback_works
+    """Where archives are read that can only be read front to back, one after the other or side by side."""
+    from pipeline.cluster import loopback_works
 
-    if settings.mode != "auto":
-        mode = settings.mode
-    elif current_client() is not None:
-        return "client"
-    else:
-        mode = cost.archives_mode(count=count, size=size, processes=min(worker_processes(settings), cores()))
-    return mode if mode == "sequential" or loopback_works() else "sequential"
+    mode = given_mode(settings) or cost.archives_mode(
+        count=count, size=size, processes=min(worker_processes(settings), cores())
+    )
+    return "sequential" if mode == "parallel" and not loopback_works() else mode
 
 
 @contextmanager
@@ -439,17 +436,20 @@ def _same_content(library: Library, one: Entry, other: Entry, verify: bool = Fal
     return False
 
 
-def choose_mode(settings: Settings, plan: Plan) -> str:
-    """``client`` (the caller's), ``parallel`` or ``sequential``: as set, else what the cost model predicts to be faster."""
+def given_mode(settings: Settings) -> str | None:
+    """The mode that is decided already: ``scheduler``, as set, or ``client`` where the caller has one; None if it is not."""
     if settings.scheduler:
         return "scheduler"
-    from pipeline.cluster import current_client
-
-    if settings.mode == "auto" and current_client() is not None:
-        return "client"
     if settings.mode != "auto":
         return settings.mode
-    return faster_mode(settings, len(plan.items), plan.to_read)
+    from pipeline.cluster import current_client
+
+    return "client" if current_client() is not None else None
+
+
+def choose_mode(settings: Settings, plan: Plan) -> str:
+    """The mode that is given, else ``parallel`` or ``sequential``, whichever the cost model predicts to be faster."""
+    return given_mode(settings) or faster_mode(settings, len(plan.items), plan.to_read)
 
 
 def faster_mode(settings: Settings, files: int, size: int) -> str:
@@ -500,15 +500,14 @@ def free_memory() -> int | None:
 
 def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) -> None:
     """Start the workers while the listing still grows, as soon as they are sure to be worth it."""
-    if workers.started or settings.scheduler or settings.mode == "sequential":
+    if workers.started:
         return
-    from pipeline.cluster import current_client, loopback_works
+    mode = given_mode(settings) or faster_mode(settings, listing.media_files, listing.bytes_to_read)
+    if mode == "parallel":
+        from pipeline.cluster import loopback_works
 
-    likely = settings.mode == "parallel" or (
-        current_client() is None and faster_mode(settings, listing.media_files, listing.bytes_to_read) == "parallel"
-    )
-    if likely and loopback_works():
-        workers.start()
+        if loopback_works():
+            workers.start()
 
 
 def dearest_first(references: Sequence[ShardRef], shards: Sequence[Shard]) -> list[ShardRef]:
