@@ -16,10 +16,10 @@ from pipeline.item import Entry, stored_text
 from pipeline.problems import Problem, noting
 from pipeline.stages import checksum, refusal
 from pipeline.storage.archives import open_archive
-from pipeline.storage.known import LINK_ASTRAY, LINK_TO_NOTHING, MOST_LINKS, is_alike
+from pipeline.storage.known import LINK_ASTRAY, LINK_TO_NOTHING, is_alike, linked_name
 from pipeline.storage.library import Library, opened, walk_part
 from pipeline.storage.parts import Part, Refused, refused_part
-from pipeline.storage.tars import ENDS_INSIDE, TarMember, open_tar
+from pipeline.storage.tars import ENDS_INSIDE, TarMember, read_tar
 from pipeline.storage.zips import Member
 from pipeline.takeout.parts import paths_in_export
 from pipeline.verifying import Found
@@ -101,8 +101,7 @@ def _batches(found: Iterator[Found]) -> Iterator[list[Found]]:
 
 def _turns(library: Library) -> Iterator[Turn]:
     """All work, piece by piece. What takes longest comes first: an archive that one thread alone can read."""
-    tars = [part for part in library.parts if part.form == "tar"]
-    for part in sorted(tars, key=lambda part: -part.stamp.size if part.stamp else 0):
+    for part in sorted(library.tars(), key=lambda part: -part.stamp.size if part.stamp else 0):
         yield lambda part=part: _tar(part)  # type: ignore[misc]
     for part in library.parts:
         if part.form != "tar":
@@ -175,36 +174,32 @@ def _refused(listed: Refused, order: int, repeated: bool = False) -> Found:
 def _tar(part: Part) -> Iterator[Found]:
     """The files of a tar in its order, but those at its end whose path, or content, hangs on what else is in it."""
     problems: list[Problem] = []
-    last: dict[str, Found | str] = {}  # what a name stands for in the end, for hard links; the target of one
+    last: dict[str, Found] = {}  # what a name stands for in the end, for hard links
+    targets: dict[str, str] = {}  # of names that stand for such a link in the end
     late: list[Found] = []
     links: list[tuple[str, str, int]] = []
     whole = False  # a name begins with Takeout
     order = 0
-    opened_tar = None
-    with noting(problems, "list"):
-        opened_tar = open_tar(part)
-    if opened_tar is not None:
-        archive, tar = opened_tar
-        for order, member in enumerate(tar):
-            if member.type == "hard link":
-                last[member.name] = member.target
-                links.append((member.name, member.target, order))
-            elif member.type != "folder":
-                each = last[member.name] = _member(member, part.name, order)
-                if member.name.startswith("Takeout/"):
-                    whole = True
-                    yield each
-                else:
-                    late.append(each)
-        problems.extend(tar.problems)
-        archive.close()
+    for order, (member, _) in enumerate(read_tar(part, problems)):
+        if member.type == "hard link":
+            last.pop(member.name, None)
+            targets[member.name] = member.target
+            links.append((member.name, member.target, order))
+        elif member.type != "folder":
+            targets.pop(member.name, None)
+            each = last[member.name] = _member(member, part.name, order)
+            if member.name.startswith("Takeout/"):
+                whole = True
+                yield each
+            else:
+                late.append(each)
     # Names that begin with Takeout are paths (`paths_in_export`), and have been given already.
     names = [each.path for each in late] + [name for name, *_ in links] + (["Takeout/"] if whole else [])
     paths = iter(paths_in_export(names))
     for each, path in zip(late, paths, strict=False):
         yield each._replace(path=path)
     for (_, target, number), path in zip(links, paths, strict=False):
-        yield _linked(target, path, part.name, last)._replace(path=path, order=number)
+        yield _linked(linked_name(target, targets), path, part.name, last)._replace(path=path, order=number)
     if problems:
         yield _refused(refused_part(part, [stored_text(problem.message) for problem in problems]), order + 1)
 
@@ -218,15 +213,11 @@ def _member(member: TarMember, part: str, order: int) -> Found:
     return Found(member.name, part, order, size, crc32)
 
 
-def _linked(target: str, path: str, part: str, last: Mapping[str, Found | str]) -> Found:
-    """What a hard link stands for, as `walk_known` has it."""
-    found = last.get(target)
-    for _ in range(MOST_LINKS - 1):
-        if not isinstance(found, str):
-            break
-        target, found = found, last.get(found)
-    if not isinstance(found, Found):
+def _linked(name: str, path: str, part: str, last: Mapping[str, Found]) -> Found:
+    """What a hard link to this name stands for, as `walk_known` has it."""
+    found = last.get(name)
+    if found is None:
         return _refused(Refused(path, part, "ignored", LINK_TO_NOTHING), 0)
-    if found.crc32 is not None and not is_alike(path, target):
-        return _refused(Refused(path, part, "unreadable", f"{LINK_ASTRAY}, {target}"), 0)
+    if found.crc32 is not None and not is_alike(path, name):
+        return _refused(Refused(path, part, "unreadable", f"{LINK_ASTRAY}, {name}"), 0)
     return found

@@ -29,7 +29,7 @@ from pipeline.storage.files import OpenFile
 from pipeline.storage.known import KnownWriter, writing
 from pipeline.storage.library import InputFile, Library, opened
 from pipeline.storage.parts import Part
-from pipeline.storage.tars import ENDS_INSIDE, TarMember, open_tar
+from pipeline.storage.tars import ENDS_INSIDE, TarMember, read_tar
 from pipeline.takeout.names import classify_name
 from pipeline.takeout.sidecar import parse_sidecar
 
@@ -242,16 +242,9 @@ def read_archive(part: Part, folder: str, all_tags: bool) -> ArchiveRead:
     spent = _no_time()
     media = 0
     with writing(folder, part) as known:
-        opened = None
-        with noting(problems, "list"):
-            opened = open_tar(part)
-        if opened is not None:
-            archive, tar = opened
-            for member in tar:
-                media += _add_member(member, known, all_tags, spent)
-                known.progress(tar.bytes_read, media)
-            problems.extend(tar.problems)
-            archive.close()
+        for member, position in read_tar(part, problems):
+            media += _add_member(member, known, all_tags, spent)
+            known.progress(position, media)
         for problem in problems:
             known.add_problem(problem.message)
     spent["content_read"] += perf_counter() - started - sum(spent.values())
@@ -313,11 +306,8 @@ def checksum(entry: Entry, library: Library, verify: bool = False) -> tuple[int,
     if entry.crc32 is not None and not (verify and library.form_of(entry) == "zip"):
         return entry.size, entry.crc32
     with opened(library, entry) as file:
-        if isinstance(file, OpenFile):
-            content, _ = _read_content(file, _no_time())
-            return content.size, content.crc32
-        content = file.check(whole=True)
-        return content.size, content.crc32
+        content = _read_content(file, _no_time())[0] if isinstance(file, OpenFile) else file.check(whole=True)
+    return content.size, content.crc32
 
 
 def have_same_bytes(one: Entry, other: Entry, library: Library) -> bool:

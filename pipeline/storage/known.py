@@ -150,23 +150,31 @@ def walk_known(folder: str, part: Part) -> Iterator[Entry | Refused]:
         yield refused_part(part, damage)
     rows = [row for row in rows if row["state"] != "part"]  # which come last
     names = [os.fsdecode(row["member"]) for row in rows]
-    places = {name: at for at, name in enumerate(names)}
+    places = {name: at for at, name in enumerate(names)}  # what a name stands for in the end
+    targets = {name: os.fsdecode(rows[at]["target"]) for name, at in places.items() if rows[at]["state"] == "hard link"}
     for at, (path, row) in enumerate(zip(paths_in_export(names), rows, strict=True)):
-        target: int | None = at
-        for _ in range(MOST_LINKS):
-            if target is None or rows[target]["state"] != "hard link":
-                break
-            target = places.get(os.fsdecode(rows[target]["target"]))
-        found = rows[target] if target is not None else row
-        if found["state"] == "hard link":
-            yield Refused(path, part.name, "ignored", LINK_TO_NOTHING)
-        elif found["state"] is not None:
+        name, found = names[at], row
+        if row["state"] == "hard link":
+            name = linked_name(os.fsdecode(row["target"]), targets)
+            if name in targets or name not in places:
+                yield Refused(path, part.name, "ignored", LINK_TO_NOTHING)
+                continue
+            at = places[name]
+            found = rows[at]
+        if found["state"] is not None:
             yield Refused(path, part.name, found["state"], found["reason"], found["size"])
-        elif found is not row and not is_alike(path, names[target or 0]):
-            yield Refused(path, part.name, "unreadable", f"{LINK_ASTRAY}, {names[target or 0]}")
+        elif found is not row and not is_alike(path, name):
+            yield Refused(path, part.name, "unreadable", f"{LINK_ASTRAY}, {name}")
         else:
             crc32 = None if found["crc32"] is None else int(found["crc32"], 16)
-            yield Entry(path, part.name, found["size"], row["modified_ns"], crc32, target)
+            yield Entry(path, part.name, found["size"], row["modified_ns"], crc32, at)
+
+
+def linked_name(target: str, targets: Mapping[str, str]) -> str:
+    """The name that a hard link to `target` stands for in the end; `targets` has those of names that are links themselves."""
+    for _ in range(MOST_LINKS - 1):
+        target = targets.get(target, target)
+    return target
 
 
 def is_alike(one: str, other: str) -> bool:

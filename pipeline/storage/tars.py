@@ -11,10 +11,11 @@ import re
 import stat
 import struct
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from pipeline.problems import MediaError, Problem, describe
+from pipeline.problems import MediaError, Problem, describe, noting
 from pipeline.storage.archives import Archive
 from pipeline.storage.gzips import MAGIC, gunzip
 from pipeline.storage.parts import Part
@@ -74,11 +75,23 @@ class TarMember:
     content: Streamed | None = None
 
 
-def open_tar(part: Part) -> tuple[Archive, TarReader]:
-    """A part and its reader. Raises OSError, MediaError if it is no regular file, or not the one that was listed."""
+def read_tar(part: Part, problems: list[Problem]) -> Iterator[tuple[TarMember, int]]:
+    """The members of a part, each with the bytes of the archive that have been read by then.
+
+    What is wrong with the archive as a whole, also that it cannot be opened or is not the one that was listed, is in `problems`
+    at the end.
+    """
     assert part.stamp is not None
-    archive = Archive(part.root, part.stamp, random=False)
-    return archive, TarReader(archive.descriptor)
+    reader = None
+    with noting(problems, "list"):
+        archive = Archive(part.root, part.stamp, random=False)
+        reader = TarReader(archive.descriptor)
+    if reader is None:
+        return
+    with closing(archive):
+        for member in reader:
+            yield member, reader.bytes_read
+        problems.extend(reader.problems)
 
 
 class TarReader:
