@@ -31,9 +31,7 @@ class Library:
 
     parts: tuple[Part, ...]
     repeated: tuple[str, ...] = ()  # archives that are given twice, and read once
-    known: str = (
-        ""  # the folder of what is known of archives that can only be read front to back, once they have been read
-    )
+    known: str = ""  # the folder of what is known of its tars, once they have been read: before, they cannot be walked
     _roots: dict[str, Part] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

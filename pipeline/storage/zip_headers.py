@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -157,7 +158,7 @@ def _central_headers(data: bytes, base: int) -> Iterator[Header]:
         if modified is None:
             modified = _dos_time(date, time)
         mode = attributes >> 16 if host in (3, 19) else 0  # 4.4.2: Unix, OS X
-        yield new(Header, (raw, flags, method, modified, crc32, packed, size, at + base, extra, mode, False))
+        yield new(Header, (raw, flags, method, modified, crc32, packed, size, at + base, extra, mode, None))
 
 
 def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
@@ -191,8 +192,6 @@ def _unix_time(extra: bytes) -> int | None:
 @lru_cache(maxsize=4096)
 def _dos_time(date: int, time: int) -> int | None:
     """A time of MS-DOS (4.4.6), a wall clock taken for UTC, as nanoseconds since 1970; None if it is none."""
-    from datetime import UTC, datetime
-
     try:
         moment = datetime(
             1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2, tzinfo=UTC
@@ -216,8 +215,6 @@ def name_of(raw: bytes, flags: int, extra: bytes = b"") -> str:
                 raw, flags = data[5:], flags | 0x800
     if 0 in raw:
         raw = raw[: raw.index(0)]
-    if raw.isascii():
-        return raw.decode()
     try:
         return raw.decode()
     except UnicodeDecodeError:
