@@ -1,7 +1,13 @@
-"""Shards: one Parquet file of finished rows per shard, written whole or not at all."""
+"""Shards: one Arrow file of finished rows per shard, written whole or not at all.
+
+An Arrow IPC stream, uncompressed, and after it the CRC-32 of its bytes, as a flipped byte is otherwise read as data. Shards are
+written and read by us alone, and gone when the results are published: as Parquet, its hundred columns took 7 µs more a row
+to write and 4 µs more to read, which happens twice.
+"""
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from zlib_ng import zlib_ng
 
 from pipeline.item import OPERATIONS
 from pipeline.record import RECORD
 from pipeline.storage.durable import whole_file
 from pipeline.storage.manifest import ShardRef
+
+#: Bytes of the CRC-32 behind the rows.
+CHECK = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class ShardDone:
 
 def shard_path(folder: str | Path, name: str) -> Path:
     """The file of a shard."""
-    return Path(folder) / f"{name}.parquet"
+    return Path(folder) / f"{name}.arrow"
 
 
 def write_shard(
@@ -45,18 +54,13 @@ def write_shard(
     spent = map(sum, zip(*(seconds for _, seconds in pairs), strict=True))
     started = time.perf_counter()
     table = pa.Table.from_pylist(records, schema=RECORD)
-    with whole_file(shard_path(folder, reference.name)) as temporary:
-        # Page checksums, because a flipped byte is otherwise read as data. Shards are read once, by us: no dictionaries
-        # and statistics, which cost more than they save here.
-        pq.write_table(
-            table,
-            temporary,
-            compression="lz4",
-            use_dictionary=False,
-            write_statistics=False,
-            write_page_checksum=True,
-            store_schema=True,
-        )
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, RECORD) as writer:
+        writer.write_table(table)
+    data = memoryview(stream.getvalue())
+    with whole_file(shard_path(folder, reference.name)) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.write(_check(data))
     writing = time.perf_counter() - started
     return [
         ShardDone(
@@ -70,6 +74,15 @@ def write_shard(
 
 
 def read_shard(folder: str | Path, name: str) -> pa.Table:
-    """The rows of a shard, as RECORD. Raises OSError or pyarrow.ArrowException if the file is missing or damaged."""
-    with pq.ParquetFile(shard_path(folder, name), page_checksum_verification=True) as file:
-        return file.read(use_threads=False)
+    """The rows of a shard, as RECORD. Raises OSError if the file is missing or damaged."""
+    path = shard_path(folder, name)
+    data = path.read_bytes()
+    rows, check = memoryview(data)[:-CHECK], data[-CHECK:]
+    if check != _check(rows):
+        raise OSError(errno.EIO, "damaged since it was written", str(path))
+    return pa.ipc.open_stream(pa.py_buffer(rows)).read_all()
+
+
+def _check(data: memoryview) -> bytes:
+    check: int = zlib_ng.crc32(data)
+    return check.to_bytes(CHECK, "big")
