@@ -20,7 +20,7 @@ from pipeline.audit import FolderAudit
 from pipeline.item import stored_bytes, stored_text
 from pipeline.planning import Album, ListedFile, Orphan
 from pipeline.problems import OutputError
-from pipeline.record import COLUMNS, FILE_COLUMNS, SCHEMA_VERSION, Column, Settled
+from pipeline.record import COLUMNS, FILE_COLUMNS, FILES, SCHEMA_VERSION, Column, Settled
 from pipeline.takeout.sidecar import Comment
 
 #: What is bound to a parameter for NULL, as which SQLite stores it (sqlite.org/floatingpoint.html). For every None, Python
@@ -316,10 +316,9 @@ class Index:
 
     def add_files(self, files: Iterable[ListedFile]) -> None:
         """Enter every listed file with its final state."""
-        names = [c.name for c in FILE_COLUMNS]
         self._db.executemany(
-            f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-            ([row[name] for name in names] for row in file_rows(files)),
+            f"INSERT INTO files ({', '.join(FILES.names)}) VALUES ({', '.join('?' * len(FILES.names))})",
+            map(_file_row, files),
         )
 
     def _explain_files(self) -> None:
@@ -427,11 +426,11 @@ class Index:
             for (latitude, longitude, _), place in zip(positions, found, strict=True)
         }
 
-    def files(self) -> Iterator[dict[str, Any]]:
-        """The rows of `files` with their final reasons, once settled."""
-        names = [c.name for c in FILE_COLUMNS]
-        for row in self._db.execute(f"SELECT {', '.join(names)} FROM files ORDER BY rowid"):
-            yield dict(zip(names, row, strict=True))
+    def files(self) -> Iterator[pa.Table]:
+        """The rows of `files` (the schema FILES) with their final reasons, once settled; some at a time."""
+        found = self._db.execute(f"SELECT {', '.join(FILES.names)} FROM files ORDER BY rowid")
+        while rows := found.fetchmany(BATCH):
+            yield pa.table(list(map(list, zip(*rows, strict=True))), schema=FILES)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Counts per state of the listed files, per kind and status of media, per kind of problem; and the relations."""
@@ -507,17 +506,16 @@ class Index:
             raise OutputError(f"cannot write {self._path}: {error}") from error
 
 
-def file_rows(files: Iterable[ListedFile]) -> Iterator[dict[str, Any]]:
-    """Rows of `files` (the schema FILES)."""
-    for file in files:
-        yield {
-            "path": stored_text(file.path),
-            "path_bytes": stored_bytes(file.path),
-            "part": stored_text(file.part),
-            "size": file.size,
-            "state": file.state,
-            "reason": stored_text(file.reason) if file.reason else None,
-        }
+def _file_row(file: ListedFile) -> tuple[str | bytes | int | None, ...]:
+    """A row of `files`, in the order of FILE_COLUMNS."""
+    return (
+        stored_text(file.path),
+        stored_bytes(file.path),
+        stored_text(file.part),
+        file.size,
+        file.state,
+        stored_text(file.reason) if file.reason else None,
+    )
 
 
 def _sql_values(column: pa.ChunkedArray) -> list[Any]:

@@ -199,20 +199,15 @@ def _write_part(tables: list[pa.Table], path: Path) -> None:
         )
 
 
-def write_files(results: Results, files: Iterable[dict[str, Any]]) -> None:
-    """Write `files`: the final state of every listed file."""
+def write_files(results: Results, tables: Iterable[pa.Table]) -> None:
+    """Write `files`: the final state of every listed file, by tables of some of them (FILES)."""
     folder = private_folder(results.new / "files")
-    batch: list[dict[str, Any]] = []
     with (
         whole_file(folder / "part-00000.parquet") as temporary,
         pq.ParquetWriter(temporary, FILES, compression="zstd", write_page_checksum=True) as writer,
     ):
-        for row in files:
-            batch.append(row)
-            if len(batch) >= ROWS_PER_FILE:
-                writer.write_table(pa.Table.from_pylist(batch, schema=FILES))
-                batch = []
-        writer.write_table(pa.Table.from_pylist(batch, schema=FILES))
+        for table in tables:
+            writer.write_table(table)
 
 
 def write_text(results: Results, name: str, text: str) -> None:
