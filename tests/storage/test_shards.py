@@ -48,7 +48,11 @@ def test_a_damaged_shard_is_never_read_as_data(tmp_path: Path) -> None:
         read_shard(tmp_path, "one")
 
 
-def test_rows_of_a_year_are_together_in_the_order_of_the_plan(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [0, 3, 20_000])
+def test_rows_of_a_year_are_together_in_the_order_of_the_plan(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.storage.results.ROWS_IN_MEMORY", rows)  # then those of some years are written before
     results = Results(tmp_path)
     for folder in (results.work, results.shards, results.new):
         private_folder(folder)
