@@ -1,24 +1,21 @@
-"""EXIF: what the tags of a TIFF block mean (Exif 3.0, CIPA DC-008), and all of its tags by exifread.
+"""EXIF: what the tags of a TIFF block mean (Exif 3.0, CIPA DC-008).
 
-The columns come from a reader of only the wanted tags (`tiff`): ten times as fast as reading all, and bounded in time and
-memory on hostile blocks. exifread reads all tags when they are asked for, under a budget of reads.
+A regular block is read by a reader of only the wanted tags (`tiff`), ten times as fast as exifread, which is the reader of
+record: an irregular block goes to it as well. What both of them give is Values, and one function says what those mean.
 """
 
 from __future__ import annotations
 
-import io
-import logging
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from pipeline.media.facts import Exif, Picture
+from pipeline.media import by_exifread
+from pipeline.media.facts import Exif
 from pipeline.media.source import BytesSource, Source
-from pipeline.media.tiff import Directory, Tiff, Value, text
-from pipeline.problems import MediaError, Problem
+from pipeline.media.tiff import Directories, Directory, Tiff, Value, Values, text
+from pipeline.problems import MediaError, Problem, noting
 
 MAKE, MODEL, ORIENTATION, SOFTWARE, EXIF_POINTER, GPS_POINTER = 0x010F, 0x0110, 0x0112, 0x0131, 0x8769, 0x8825
 EXPOSURE_TIME, F_NUMBER, ISO, SENSITIVITY, RECOMMENDED_INDEX, ISO_SPEED = 0x829A, 0x829D, 0x8827, 0x8831, 0x8832, 0x8833
@@ -55,15 +52,10 @@ _CAMERA = frozenset(
 FIRST = _CAMERA | {MAKE, MODEL, ORIENTATION, SOFTWARE, EXIF_POINTER, GPS_POINTER, PANASONIC_ISO}
 _GPS = frozenset(range(1, 8)) | {0x1D}
 
-#: Bytes and reads that exifread may take for one file: it visits hostile directories for ever.
-READ_BUDGET, BYTE_BUDGET = 20_000, 64 << 20
-
 #: A photo said to be of a later year has a wrong date.
 LAST_YEAR = 2100
 #: Directories of a chain that are looked at.
 LINKS = 8
-
-Values = Mapping[int, Value]
 
 
 def read_exif(source: Source) -> tuple[Exif, tuple[Problem, ...]]:
@@ -77,22 +69,51 @@ def read_exif(source: Source) -> tuple[Exif, tuple[Problem, ...]]:
 
 
 def read_directories(tiff: Tiff, first: Directory) -> tuple[Exif, tuple[Problem, ...]]:
-    """The wanted tags of a block whose first directory has been read."""
+    """The wanted tags of a block whose first directory has been read.
+
+    Of an irregular block exifread's values count, where it has any. It has none where it fails, of blocks that it cannot read
+    (BigTIFF) and behind a block's end; and where it cuts our text short (UTF-16), ours is the whole. There ours stay, each of
+    which lies in the block as its directory says.
+    """
     problems: list[Problem] = []
-    if _loops(tiff, first):
-        problems.append(Problem("exif", "loop", "a directory names itself or an earlier one as the next"))
+    _note_header(tiff, problems)
+    found, regular = read_wanted(tiff, first, problems)
+    if not regular and not tiff.big:
+        with noting(problems, "exif"):
+            found = _completed(found, by_exifread.read_directories(tiff.source))
+    exif = meaning(*found, problems)
+    if exif.make == "Apple":
+        exif = replace(exif, content_identifier=_apple_identifier(tiff, first))
+    return exif, tuple(problems)
+
+
+def read_wanted(tiff: Tiff, first: Directory, problems: list[Problem]) -> tuple[Directories, bool]:
+    """The values of the block's directories by our own reader, and whether the block is regular: fully understood."""
+    regular = _is_regular_chain(tiff, first, problems) and tiff.known and first.regular
     camera = _below(tiff, first, EXIF_POINTER, _CAMERA, problems)
     gps = _below(tiff, first, GPS_POINTER, _GPS, problems)
     _note_bad(first, problems)
-    found = _meaning(first.values, camera, gps, problems)
-    if found.make == "Apple":
-        found = replace(found, content_identifier=_apple_identifier(tiff, first))
-    return found, tuple(problems)
+    # exifread takes a position wherever a pointer to one is found.
+    regular = regular and camera.regular and gps.regular and GPS_POINTER not in camera.values
+    return Directories(first.values, camera.values, gps.values), regular
+
+
+def _completed(ours: Directories, theirs: Directories) -> Directories:
+    return Directories(*(_preferred(mine, more) for mine, more in zip(ours, theirs, strict=True)))
+
+
+def _preferred(ours: Values, theirs: Values) -> Values:
+    """Theirs where there are any, else ours."""
+    return {**ours, **{tag: value for tag, value in theirs.items() if not _is_beginning(value, ours.get(tag))}}
+
+
+def _is_beginning(value: Value, whole: Value | None) -> bool:
+    return isinstance(value, str) and isinstance(whole, str) and whole.startswith(value)
 
 
 def _apple_identifier(tiff: Tiff, first: Directory) -> str | None:
     """What a live photo's still and video share; None for other pictures, and notes that are damaged or of another form."""
-    note = _below(tiff, first, EXIF_POINTER, frozenset({MAKER_NOTE}), []).get(MAKER_NOTE)
+    note = _below(tiff, first, EXIF_POINTER, frozenset({MAKER_NOTE}), []).values.get(MAKER_NOTE)
     if not isinstance(note, bytes) or not note.startswith(APPLE_NOTE):
         return None
     order = {b"II": "<", b"MM": ">"}.get(note[APPLE_DIRECTORY - 2 : APPLE_DIRECTORY])
@@ -114,44 +135,63 @@ def read_exif_parts(ifd0: bytes | None, exif: bytes | None, gps: bytes | None) -
             try:
                 tiff = Tiff.open(BytesSource(block))
                 directory = tiff.directory(tiff.first, wanted)
+                _note_header(tiff, problems)
                 _note_bad(directory, problems)
+                if not (tiff.known and directory.regular) and not tiff.big:
+                    with noting(problems, "exif"):
+                        return _preferred(directory.values, by_exifread.read_directories(tiff.source).first)
                 return directory.values
             except MediaError as error:
                 problems.append(Problem("exif", error.kind, error.message))
         return {}
 
-    found = _meaning(values(ifd0, FIRST), values(exif, _CAMERA), values(gps, _GPS), problems)
+    found = meaning(values(ifd0, FIRST), values(exif, _CAMERA), values(gps, _GPS), problems)
     return found, tuple(problems)
 
 
-def _loops(tiff: Tiff, first: Directory) -> bool:
-    """The chain of directories bites its tail; looked at for a few links only."""
+def _is_regular_chain(tiff: Tiff, first: Directory, problems: list[Problem]) -> bool:
+    """The directories behind the first are whole, few, and know of no position; a loop is noted."""
     seen = {tiff.first}
-    if _whole(first.values.get(EXIF_POINTER)) in seen or _whole(first.values.get(GPS_POINTER)) in seen:
-        return True
-    offset = first.next_offset
-    while offset and len(seen) < LINKS:
-        if offset in seen:
-            return True
+    looping = _whole(first.values.get(EXIF_POINTER)) in seen or _whole(first.values.get(GPS_POINTER)) in seen
+    offset, regular = first.next_offset, True
+    while offset and not looping and len(seen) < LINKS:
+        looping = offset in seen
         seen.add(offset)
-        offset = tiff.link(offset)
-    return False
+        try:
+            link = tiff.directory(offset, _LINK)
+        except MediaError:
+            regular = False
+            break
+        regular = regular and link.regular and not link.values
+        offset = link.next_offset
+    if looping:
+        problems.append(Problem("exif", "loop", "a directory names itself or an earlier one as the next"))
+    return regular and not looping and len(seen) < LINKS
 
 
-def _below(tiff: Tiff, first: Directory, pointer: int, wanted: frozenset[int], problems: list[Problem]) -> Values:
+_LINK = frozenset({GPS_POINTER})
+
+
+def _below(tiff: Tiff, first: Directory, pointer: int, wanted: frozenset[int], problems: list[Problem]) -> Directory:
+    """The directory that a pointer in the first one names; an empty one if there is none."""
     if pointer not in first.values:
-        return {}
+        return Directory({})
     offset = _whole(first.values[pointer])
     if offset is None:
         problems.append(Problem("exif", "damaged", f"the pointer {pointer:#06x} has no value"))
-        return {}
+        return Directory({}, regular=False)
     try:
         directory = tiff.directory(offset, wanted)
     except MediaError as error:
         problems.append(Problem("exif", error.kind, error.message))
-        return {}
+        return Directory({}, regular=False)
     _note_bad(directory, problems)
-    return directory.values
+    return directory
+
+
+def _note_header(tiff: Tiff, problems: list[Problem]) -> None:
+    if not tiff.known:
+        problems.append(Problem("exif", "no_tiff", f"unknown number {tiff.number:#x} in the TIFF header"))
 
 
 def _note_bad(directory: Directory, problems: list[Problem]) -> None:
@@ -163,7 +203,8 @@ def _note_bad(directory: Directory, problems: list[Problem]) -> None:
         problems.append(Problem("exif", "text", f"neither ASCII nor UTF-8, or with control characters: {tags}"))
 
 
-def _meaning(first: Values, camera: Values, gps: Values, problems: list[Problem]) -> Exif:
+def meaning(first: Values, camera: Values, gps: Values, problems: list[Problem]) -> Exif:
+    """What the values of the three directories say, whoever read them; what they say that cannot be goes to `problems`."""
     # Scanners and raw files put tags of the Exif directory into the first one.
     both = camera if _CAMERA.isdisjoint(first) else {**first, **camera}
     written = _text(both.get(ORIGINAL))
@@ -378,76 +419,3 @@ def parse_offset(written: str | None) -> int | None:
     if minutes > 15 * 60 or int(found[3]) > 59:
         return None
     return -minutes if found[1] == "-" else minutes
-
-
-class _Budget(io.RawIOBase):
-    """A Source as a file whose reads come to an end."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.position = 0
-        self.reads = READ_BUDGET
-        self.bytes = BYTE_BUDGET
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._count(0)
-        start = (0, self.position, self.source.size)[whence]
-        if start + offset < 0:
-            raise ValueError("negative position")
-        self.position = start + offset
-        return self.position
-
-    def tell(self) -> int:
-        return self.position
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(self.source.size - self.position, 0)
-        size = left if size is None or size < 0 else min(size, left)
-        self._count(size)
-        data = self.source.read_at(self.position, size)
-        self.position += len(data)
-        return data
-
-    def _count(self, size: int) -> None:
-        self.reads -= 1
-        self.bytes -= size
-        if self.reads < 0 or self.bytes < 0:
-            # Not an Exception: exifread catches those and goes on.
-            raise _OutOfBudgetError
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-
-class _OutOfBudgetError(BaseException):
-    """exifread has read more than any honest file needs."""
-
-
-def all_tags(source: Source, picture: Picture) -> tuple[dict[str, str], list[Problem]]:
-    """Every tag that exifread finds, as text by name. `picture` is what the file's own reader found.
-
-    Raises whatever exifread raises on damaged files.
-    """
-    import exifread
-
-    logging.getLogger("exifread").setLevel(logging.CRITICAL)  # what is amiss is in the problems
-    block = BytesSource(picture.exif_block) if picture.exif_block else source
-    problems: list[Problem] = []
-    tags: dict[str, Any] = {}
-    try:
-        # A TIFF block by itself is a TIFF file; maker notes cost ten times the rest, and hang on lying counts.
-        tags = exifread.process_file(_Budget(block), details=False, extract_thumbnail=False)
-    except _OutOfBudgetError:
-        problems.append(
-            Problem("exif", "too_complex", "reading all tags was given up: the file asks for too many reads")
-        )
-    return {name: _tag_text(value) for name, value in sorted(tags.items())}, problems
-
-
-def _tag_text(value: Any) -> str:
-    values = getattr(value, "values", value)
-    shown = values.decode("utf-8", "backslashreplace") if isinstance(values, bytes) else str(value)
-    return shown.encode("utf-8", "backslashreplace").decode()[:4096]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from pipeline.media.exif import all_tags
+from pipeline.media.by_exifread import all_tags
 from pipeline.media.facts import Clip, Picture
 from pipeline.media.heif import read_heif
 from pipeline.media.images import read_image

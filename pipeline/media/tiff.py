@@ -7,7 +7,7 @@ the time is bounded by the entries of the directories asked for. TIFF 6.0 sectio
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -16,9 +16,12 @@ from pipeline.problems import MediaError
 
 #: A value of an entry: text, raw bytes, or numbers; a rational is its numerator and denominator, kept apart.
 Value = str | bytes | tuple[int | float | tuple[int, int], ...]
+Values = Mapping[int, Value]
 
 #: Bytes of one value, at most; the longest wanted ones are texts.
 LARGEST_VALUE = 64 << 10
+#: Numbers or letters of one value that are nothing out of the ordinary.
+MOST_NUMBERS = 999
 
 # Type number -> bytes per value and struct code (None: text or bytes). TIFF 6.0 p. 15; 13 IFD and 16-18 of BigTIFF.
 _TYPES: dict[int, tuple[int, str | None]] = {
@@ -41,6 +44,8 @@ _TYPES: dict[int, tuple[int, str | None]] = {
 }
 _SIZES = {kind: size for kind, (size, _) in _TYPES.items()}
 _TEXT, _RATIONALS = 2, (5, 10)
+#: The last type of TIFF; those beyond it are BigTIFF's.
+LAST_TYPE = 13
 
 
 class _Layout(NamedTuple):
@@ -64,7 +69,7 @@ _LAYOUTS = {
 }
 
 # The number after the byte order: 42 TIFF, 43 BigTIFF, 0x55 Panasonic, "RO"/"RS" Olympus.
-_MAGIC = {42, 43, 0x55, 0x4F52, 0x5352}
+_NUMBERS = {42, 43, 0x55, 0x4F52, 0x5352}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +77,42 @@ class Directory:
     """The wanted entries of one image file directory: tag -> value.
 
     `bad` are tags, wanted or not, whose value reaches out of the block (-1: the directory itself does); `odd` are wanted
-    tags whose text is neither ASCII nor UTF-8, read as best it can be.
+    tags whose text is neither ASCII nor UTF-8, read as best it can be. A `regular` directory has none of them, no type that
+    is not TIFF's, and no wanted tag twice or of more numbers than any wanted one has.
     """
 
     values: dict[int, Value]
     bad: tuple[int, ...] = ()
     odd: tuple[int, ...] = ()
     next_offset: int = 0
+    regular: bool = True
+
+
+class Directories(NamedTuple):
+    """The values of a block by directory: the first, EXIF's own, and the position."""
+
+    first: Values
+    camera: Values
+    gps: Values
 
 
 @dataclass(frozen=True, slots=True)
 class Tiff:
-    """A TIFF block: its byte order ("<" or ">"), the offset of its first directory, and whether it is a BigTIFF."""
+    """A TIFF block: its byte order ("<" or ">"), the offset of its first directory, and whether it is a BigTIFF.
+
+    `number` is what stands in its header: of a TIFF 42.
+    """
 
     source: Source
     order: str
     first: int
     big: bool = False
+    number: int = 42
+
+    @property
+    def known(self) -> bool:
+        """The number is one that TIFF blocks have."""
+        return self.number in _NUMBERS
 
     @classmethod
     def open(cls, source: Source) -> Tiff:
@@ -97,12 +121,10 @@ class Tiff:
         order = {b"II": "<", b"MM": ">"}.get(head[:2])
         if order is None or len(head) < 8:
             raise MediaError("no_tiff: the block does not begin with a TIFF header")
-        magic, first = struct.unpack_from(order + "HI", head, 2)
-        if magic not in _MAGIC:
-            raise MediaError(f"no_tiff: unknown number {magic:#x} in the TIFF header")
-        if magic == 43 and len(head) == 16:
-            return cls(source, order, struct.unpack_from(order + "Q", head, 8)[0], big=True)
-        return cls(source, order, first)
+        number, first = struct.unpack_from(order + "HI", head, 2)
+        if number == 43 and len(head) == 16:
+            return cls(source, order, struct.unpack_from(order + "Q", head, 8)[0], True, number)
+        return cls(source, order, first, False, number)
 
     def directory(self, offset: int, wanted: Collection[int]) -> Directory:
         """The wanted entries of the directory at `offset`. Raises MediaError if none lies there.
@@ -120,8 +142,11 @@ class Tiff:
         values: dict[int, Value] = {}
         bad: list[int] = []
         odd: list[int] = []
+        regular = True
         for tag, kind, number, inline in entries.iter_unpack(data[: whole * entries.size]):
             size = _SIZES.get(kind)
+            if size is None or kind > LAST_TYPE:
+                regular = False
             if size is None:  # "readers should skip over fields containing an unexpected field type"
                 continue
             length = size * number
@@ -129,14 +154,21 @@ class Tiff:
                 place = int.from_bytes(inline, endian)
                 if place + length > end:
                     bad.append(tag)
-                if tag not in wanted or tag in values:
+                if tag not in wanted:
+                    continue
+                if number > MOST_NUMBERS or tag in values:
+                    regular = False
+                if tag in values:
                     continue
                 # A count of billions is a lie or a picture; as many values as are there and of use are enough.
                 most = min(length, LARGEST_VALUE)
                 found = read_at(place, most)
                 if len(found) < most and (kind != _TEXT or not found):  # text alone may be cut short
                     continue
-            elif tag not in wanted or tag in values:
+            elif tag not in wanted:
+                continue
+            elif tag in values:
+                regular = False
                 continue
             else:
                 found = inline[:length]
@@ -150,13 +182,7 @@ class Tiff:
             bad.append(-1)
         link = data[count * entries.size :]
         after = int.from_bytes(link[:inside], endian) if len(link) >= inside else 0
-        return Directory(values, tuple(bad), tuple(odd), after)
-
-    def link(self, offset: int) -> int:
-        """The offset of the directory after the one at `offset`; 0 at the end of the chain."""
-        head_size, entry_size, width = (8, 20, 8) if self.big else (2, 12, 4)
-        count = int.from_bytes(self.source.read_at(offset, head_size), self.endian)
-        return int.from_bytes(self.source.read_at(offset + head_size + count * entry_size, width), self.endian)
+        return Directory(values, tuple(bad), tuple(odd), after, regular and not bad and not odd)
 
     @property
     def endian(self) -> Literal["little", "big"]:
@@ -192,8 +218,7 @@ def _text_of(data: bytes) -> tuple[str, bool]:
     if len(plain) > 1 and plain.isascii():  # nearly all texts; a zero as the second byte may be UTF-16's
         found = plain.decode().strip()
         return found, not found.isprintable()
-    found = text(data)
-    return found, _is_odd(data, found)
+    return text(data), _is_odd(data)
 
 
 def _is_utf16(data: bytes) -> bool:
@@ -201,10 +226,10 @@ def _is_utf16(data: bytes) -> bool:
     return len(data) >= 4 and data[1] == data[3] == 0 != data[2] and not any(data[1::2])
 
 
-def _is_odd(data: bytes, value: str) -> bool:
+def _is_odd(data: bytes) -> bool:
     """The text is neither ASCII nor UTF-8, or holds control characters."""
-    if data.isascii() and value.isprintable():
-        return _is_utf16(data)
+    if _is_utf16(data):
+        return True
     try:
         return not data.partition(b"\0")[0].decode().strip().isprintable()
     except UnicodeDecodeError:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.media.exif import all_tags, parse_exif_time, parse_offset, read_exif, read_exif_parts
-from pipeline.media.facts import Exif, Picture
+from pipeline.media.exif import parse_exif_time, parse_offset, read_exif, read_exif_parts
+from pipeline.media.facts import Exif
 from pipeline.media.source import BytesSource
 from pipeline.problems import MediaError
 from tests.media.blocks import Fields, apple_note, tiff
@@ -125,7 +125,7 @@ def test_odd_values(exif: Fields, name: str, expected: object, kinds: list[str])
         ({0x0112: (4, [3])}, "orientation", 3, []),
         ({0x829D: (5, [(4, 1)])}, "f_number", 4.0, []),
         ({0x0017: (3, [80])}, "iso", 80, []),
-        ({0x8769: (4, [])}, "make", None, ["damaged"]),
+        ({0x8769: (4, [])}, "make", None, ["damaged", "damaged"]),  # exifread stops at it too
     ],
 )
 def test_odd_values_of_the_first_directory(first: Fields, name: str, expected: object, kinds: list[str]) -> None:
@@ -234,22 +234,3 @@ def test_damage_never_raises_anything_else_and_never_takes_long(changes: list[tu
 def test_the_identifier_of_a_live_photo(make: str, note: bytes, expected: str | None) -> None:
     found, problems = read_exif(BytesSource(tiff({0x010F: (2, make)}, {0x927C: (7, note)})))
     assert (found.content_identifier, problems) == (expected, ())
-
-
-def test_all_tags_are_text_by_name() -> None:
-    block = tiff(FULL_FIRST, FULL_EXIF, FULL_GPS)
-    tags, problems = all_tags(BytesSource(b""), Picture(exif_block=block))
-    assert problems == []
-    assert tags["Image Make"] == "Canon"
-    assert tags["EXIF FNumber"] == "14/5"
-    assert tags["EXIF LensModel"] == "EF50mm"
-
-
-def test_all_tags_of_an_endless_block_are_given_up() -> None:
-    entries = 20_000
-    block = (
-        b"II*\0\x08\0\0\0" + entries.to_bytes(2, "little") + b"\x25\x88\x04\0\x01\0\0\0\x08\0\0\0" * entries + b"\0" * 4
-    )
-    tags, problems = all_tags(BytesSource(b""), Picture(exif_block=block))
-    assert [p.kind for p in problems] == ["too_complex"]
-    assert tags == {}
