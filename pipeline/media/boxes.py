@@ -7,6 +7,7 @@ declared size. It descends only where it is told to, so nesting costs nothing.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -21,6 +22,7 @@ MAX_PAYLOAD, MAX_BYTES = 16 << 20, 64 << 20
 
 # Size and name, a 64-bit size behind them, and a uuid box's own type: all that a header can be.
 _HEADER = 32
+_SIZE_AND_NAME = struct.Struct(">I4s").unpack_from
 
 
 class Box(NamedTuple):
@@ -83,7 +85,7 @@ class Boxes:
 
     def payload(self, box: Box, most: int = MAX_PAYLOAD) -> bytes:
         """The payload of `box`, its first `most` bytes."""
-        return self.read(box.start, min(box.size, most))
+        return self.read(box.start, min(box.end - box.start, most))
 
     def preload(self, box: Box, most: int) -> None:
         """Read a box of at most `most` bytes at once: one read costs less than the several that follow."""
@@ -92,14 +94,14 @@ class Boxes:
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length); fewer at the end of the file or of the budget."""
+        at = offset - self._start
+        if at >= 0 and 0 < length <= len(self._block) - at:
+            return self._block[at : at + length]
         length = min(length, MAX_PAYLOAD)
         if length <= 0:
             return b""
-        at = offset - self._start
-        if not (at >= 0 and at + length <= len(self._block)):
-            self._fetch(offset, max(length, NEARBY))
-            at = 0
-        return self._block[at : at + length]
+        self._fetch(offset, max(length, NEARBY))
+        return self._block[:length]
 
     def _fetch(self, offset: int, length: int) -> None:
         if self._bytes_left <= 0:
@@ -121,7 +123,8 @@ class Boxes:
             if len(head) < 8:
                 note("truncated", "the file ends inside of a box header")
                 return
-            size, name, header = int.from_bytes(head[:4], "big"), head[4:8], 8
+            size, name = _SIZE_AND_NAME(head)
+            header = 8
             if size == 1:  # the size that counts follows the name, in 64 bits
                 size, header = int.from_bytes(head[8:16], "big"), 16
             elif size == 0 and top:  # up to the end of the file
@@ -138,11 +141,14 @@ class Boxes:
             if size < header:
                 note("damaged", f"box {name.decode('latin-1')!r} is smaller than its own header")
                 return
-            stop = at + size
-            box = Box(name, min(at + header, end), min(stop, end), user_type, stop <= end)
-            if not box.whole and not quiet:
-                self._note_cut(box, stop)
-            yield box
+            begin, stop = at + header, at + size
+            if stop <= end:
+                yield Box(name, begin, stop, user_type)
+            else:
+                box = Box(name, min(begin, end), end, user_type, False)
+                if not quiet:
+                    self._note_cut(box, stop)
+                yield box
             at = stop
 
     def _note_cut(self, box: Box, stop: int) -> None:

@@ -328,10 +328,8 @@ def _sane_rate(rate: float) -> float | None:
 
 def _merged(all_tags: Iterable[Tags]) -> Tags:
     """Each value from the first that has it."""
-    merged = _NOTHING
-    for tags in all_tags:
-        if tags is _NOTHING:
-            continue
+    merged, *others = [tags for tags in all_tags if tags is not _NOTHING] or [_NOTHING]
+    for tags in others:
         missing = {name: value for name, value in tags._asdict().items() if getattr(merged, name) is None}
         merged = merged._replace(**missing)
     return merged
