@@ -90,7 +90,7 @@ def explain(case: Case | OtherFile) -> dict[str, Any]:
             "place": row["place"],
             "candidates": [
                 {
-                    **asdict(each),
+                    **each._asdict(),
                     "chosen": number == 0,
                     "why_not": None if number == 0 else "a surer one comes first",
                 }

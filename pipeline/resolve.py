@@ -48,11 +48,11 @@ LOCAL_CLOCK_MAKERS = ("gopro",)
 
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
+_TOLERANCE = TOLERANCE / _MINUTE
 _NO_SIDECAR, _NO_EXIF, _NO_CLIP = Sidecar(), Exif(), Clip()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class Resolved(NamedTuple):
     """The answer. `taken_at` is aware and UTC, `taken_local` naive; `taken_year` 0 means no date."""
 
     taken_at: datetime | None = None
@@ -106,8 +106,7 @@ class DateCandidate(NamedTuple):
         return moment
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceCandidate:
+class PlaceCandidate(NamedTuple):
     """A position that something states, in degrees and metres."""
 
     rule: str
@@ -292,20 +291,22 @@ def _modified(known: Known) -> Iterator[DateCandidate]:
     at = known.modified_at
     if at is None:
         return
-    there = _in_zone(at, known.zone) if known.zone else None
-    local, offset = there or (None, None)
-    day = (local or at).date()
-    stamp = known.stamp
+    stamp, folder = known.stamp, known.folder_date
     named = stamp.local.date() if stamp is not None and stamp.local is not None and stamp.precision == "day" else None
-    if named is None and stamp is None and known.folder_date is not None and len(known.folder_date) > 4:
-        named = _date(known.folder_date) if not known.folder_date.startswith(UNDATED) else None
-    if named is not None and named == day:
-        yield DateCandidate("modified", at, local, offset, compared=False)
-    elif stamp is None and known.folder_date == f"{day.year:04d}" and known.folder_date != UNDATED:
-        yield DateCandidate("modified", at, local, offset, "year", compared=False)
-    else:
-        note = "nothing else speaks for it: mostly that of the export"
-        yield DateCandidate("modified", at, usable=False, compared=False, note=note)
+    if stamp is None and folder is not None and len(folder) > 4 and not folder.startswith(UNDATED):
+        named = _date(folder)
+    if named is not None or (stamp is None and folder is not None):
+        there = _in_zone(at, known.zone) if known.zone else None
+        local, offset = there or (None, None)
+        day = (local or at).date()
+        if named == day:
+            yield DateCandidate("modified", at, local, offset, compared=False)
+            return
+        if stamp is None and folder == f"{day.year:04d}" and folder != UNDATED:
+            yield DateCandidate("modified", at, local, offset, "year", compared=False)
+            return
+    note = "nothing else speaks for it: mostly that of the export"
+    yield DateCandidate("modified", at, usable=False, compared=False, note=note)
 
 
 def _name(known: Known) -> Iterator[DateCandidate]:
@@ -434,7 +435,7 @@ def _utc(local: datetime, offset: int) -> datetime:
 
 
 def _minutes(number: int) -> timedelta:
-    return timedelta(minutes=number)
+    return number * _MINUTE
 
 
 def _later(moment: datetime, by: timedelta) -> datetime:
@@ -457,7 +458,7 @@ def _offset_between(local: datetime, at: datetime, zone_offset: int | None) -> i
     else:
         offsets = (zone_offset, zone_offset - SUMMER_TIME, zone_offset + SUMMER_TIME)
     offset = min(offsets, key=lambda each: abs(each - apart))
-    return offset if abs(offset - apart) <= TOLERANCE / _MINUTE else None
+    return offset if abs(offset - apart) <= _TOLERANCE else None
 
 
 def _zone_offset(zone: str, local: datetime) -> int | None:

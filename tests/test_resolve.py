@@ -26,24 +26,24 @@ def known(text: str) -> Known:
 
 def _with(found: Known, what: str, said: list[str]) -> Known:
     if what == "sidecar":
-        return replace(found, sidecar=replace(found.sidecar, taken_at=time(said[0])))
+        return replace(found, sidecar=found.sidecar._replace(taken_at=time(said[0])))
     if what == "exif":
         offset = int(said[1]) if len(said) > 1 else None
-        return replace(found, exif=replace(found.exif, taken_local=time(said[0]), utc_offset_min=offset))
+        return replace(found, exif=found.exif._replace(taken_local=time(said[0]), utc_offset_min=offset))
     if what == "gps":
-        return replace(found, exif=replace(found.exif, gps_at=time(said[0])))
+        return replace(found, exif=found.exif._replace(gps_at=time(said[0])))
     if what == "position":
         latitude, longitude = map(float, said)
-        return replace(found, sidecar=replace(found.sidecar, latitude=latitude, longitude=longitude))
+        return replace(found, sidecar=found.sidecar._replace(latitude=latitude, longitude=longitude))
     if what == "video":
-        return replace(found, clip=replace(found.clip, created_at=time(said[0]), duration_s=10.0))
+        return replace(found, clip=found.clip._replace(created_at=time(said[0]), duration_s=10.0))
     if what == "clock":
         offset = int(said[1]) if len(said) > 1 else None
-        return replace(found, clip=replace(found.clip, created_local=time(said[0]), utc_offset_min=offset))
+        return replace(found, clip=found.clip._replace(created_local=time(said[0]), utc_offset_min=offset))
     if what == "lasts":
-        return replace(found, clip=replace(found.clip, duration_s=float(said[0])))
+        return replace(found, clip=found.clip._replace(duration_s=float(said[0])))
     if what == "make":
-        return replace(found, clip=replace(found.clip, make=said[0]))
+        return replace(found, clip=found.clip._replace(make=said[0]))
     if what == "name":
         return replace(found, name=said[0])
     if what == "folder":
@@ -130,7 +130,7 @@ def test_the_place_by_precedence(facts: Known, latitude: float | None, rule: str
 
 def test_the_year_is_that_of_the_wall_clock() -> None:
     eve = Sidecar(taken_at=datetime(2019, 12, 31, 23, 30, tzinfo=UTC))
-    there = replace(eve, latitude=BERLIN[0], longitude=BERLIN[1])
+    there = eve._replace(latitude=BERLIN[0], longitude=BERLIN[1])
     assert resolve(Known(sidecar=eve)).taken_year == 2019
     assert resolve(Known(sidecar=there)).taken_year == 2020
     assert resolve(Known()) == Resolved(taken_year=0)

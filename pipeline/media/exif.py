@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pipeline.media import by_exifread
@@ -48,6 +47,7 @@ _CAMERA = frozenset(
         LENS_MODEL,
     }
 )
+_APPLE = _CAMERA | {MAKER_NOTE}
 #: What the first directory is asked for.
 FIRST = _CAMERA | {MAKE, MODEL, ORIENTATION, SOFTWARE, EXIF_POINTER, GPS_POINTER, PANASONIC_ISO}
 _GPS = frozenset(range(1, 8)) | {0x1D}
@@ -83,14 +83,14 @@ def read_directories(tiff: Tiff, first: Directory) -> tuple[Exif, tuple[Problem,
             found = _completed(found, by_exifread.read_directories(tiff.source))
     exif = meaning(*found, problems)
     if exif.make == "Apple":
-        exif = replace(exif, content_identifier=_apple_identifier(tiff, first))
+        exif = exif._replace(content_identifier=_apple_identifier(found.camera.get(MAKER_NOTE)))
     return exif, tuple(problems)
 
 
 def read_wanted(tiff: Tiff, first: Directory, problems: list[Problem]) -> tuple[Directories, bool]:
     """The values of the block's directories by our own reader, and whether the block is regular: fully understood."""
     regular = _is_regular_chain(tiff, first, problems) and tiff.known and first.regular
-    camera = _below(tiff, first, EXIF_POINTER, _CAMERA, problems)
+    camera = _below(tiff, first, EXIF_POINTER, _APPLE if first.values.get(MAKE) == "Apple" else _CAMERA, problems)
     gps = _below(tiff, first, GPS_POINTER, _GPS, problems)
     _note_bad(first, problems)
     # exifread takes a position wherever a pointer to one is found.
@@ -111,9 +111,8 @@ def _is_beginning(value: Value, whole: Value | None) -> bool:
     return isinstance(value, str) and isinstance(whole, str) and whole.startswith(value)
 
 
-def _apple_identifier(tiff: Tiff, first: Directory) -> str | None:
+def _apple_identifier(note: Value | None) -> str | None:
     """What a live photo's still and video share; None for other pictures, and notes that are damaged or of another form."""
-    note = _below(tiff, first, EXIF_POINTER, frozenset({MAKER_NOTE}), []).values.get(MAKER_NOTE)
     if not isinstance(note, bytes) or not note.startswith(APPLE_NOTE):
         return None
     order = {b"II": "<", b"MM": ">"}.get(note[APPLE_DIRECTORY - 2 : APPLE_DIRECTORY])
@@ -214,9 +213,9 @@ def meaning(first: Values, camera: Values, gps: Values, problems: list[Problem])
         written, taken = _text(both.get(DIGITIZED)), digitized
         subsecond, offset = both.get(SUBSEC_DIGITIZED), both.get(OFFSET_DIGITIZED)
     _note_date(written, taken, ORIGINAL in both, problems)
-    for tag, name in _QUANTITIES.items():
-        if _is_infinite(both.get(tag)):
-            problems.append(Problem("exif", "number", f"the {name} is a fraction with denominator 0"))
+    f_number = _quantity(both.get(F_NUMBER), "f-number", problems)
+    exposure_time = _quantity(both.get(EXPOSURE_TIME), "exposure time", problems)
+    focal_length = _quantity(both.get(FOCAL_LENGTH), "focal length", problems)
     orientation = _whole(first.get(ORIENTATION))
     if orientation is not None and not 0 <= orientation <= 8:
         problems.append(Problem("exif", "number", f"there is no orientation {orientation}"))
@@ -233,9 +232,9 @@ def meaning(first: Values, camera: Values, gps: Values, problems: list[Problem])
         software=_text(first.get(SOFTWARE)),
         orientation=_in_range(orientation, 1, 8),
         iso=_iso(both) or _in_range(_whole(first.get(PANASONIC_ISO)), 1, 100_000_000),
-        f_number=_positive(both.get(F_NUMBER)),
-        exposure_time_s=_positive(both.get(EXPOSURE_TIME)),
-        focal_length_mm=_positive(both.get(FOCAL_LENGTH)),
+        f_number=f_number,
+        exposure_time_s=exposure_time,
+        focal_length_mm=focal_length,
         focal_length_35mm=_in_range(_whole(both.get(FOCAL_LENGTH_35MM)), 1, 65535),
         flash_fired=None if (flash := _whole(both.get(FLASH))) is None else bool(flash & 1),
         taken_text=written,
@@ -246,9 +245,6 @@ def meaning(first: Values, camera: Values, gps: Values, problems: list[Problem])
         altitude_m=_altitude(gps),
         gps_at=_gps_time(gps),
     )
-
-
-_QUANTITIES = {F_NUMBER: "f-number", EXPOSURE_TIME: "exposure time", FOCAL_LENGTH: "focal length"}
 
 
 def _is_infinite(value: Value | None) -> bool:
@@ -271,12 +267,14 @@ def _note_date(written: str | None, taken: datetime | None, stated: bool, proble
         problems.append(Problem("exif", "date", f"the year {taken.year} is yet to come"))
 
 
-_SPELLING = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
+_SPELLING = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
 
 
 def _number(value: Value | None, position: int = 0) -> float | None:
     """One number of a value, whatever its type; None if absent or undefined (x/0, NaN)."""
-    if isinstance(value, tuple) and len(value) > position:
+    if isinstance(value, tuple):
+        if position >= len(value):
+            return None
         one = value[position]
         if isinstance(one, tuple):
             return one[0] / one[1] if one[1] else None
@@ -291,13 +289,17 @@ def _number(value: Value | None, position: int = 0) -> float | None:
 
 
 def _whole(value: Value | None) -> int | None:
+    if value is None:
+        return None
     number = _number(value)
     return None if number is None else int(number)
 
 
-def _positive(value: Value | None) -> float | None:
+def _quantity(value: Value | None, name: str, problems: list[Problem]) -> float | None:
     """A number above zero: cameras write 0 for "unknown" (e.g. an f-number without a lens that tells it)."""
     number = _number(value)
+    if _is_infinite(value):
+        problems.append(Problem("exif", "number", f"the {name} is a fraction with denominator 0"))
     return number if number is not None and number > 0 else None
 
 
@@ -307,6 +309,8 @@ def _in_range(value: int | None, low: int, high: int) -> int | None:
 
 def _text(value: Value | None) -> str | None:
     """Text; also of a wrong type: a make written as bytes is still its letters."""
+    if value is None or isinstance(value, str):
+        return value or None
     if isinstance(value, bytes):
         value = text(value)
     if isinstance(value, tuple):
@@ -363,9 +367,11 @@ def _altitude(gps: Values) -> float | None:
 
 
 def _gps_time(gps: Values) -> datetime | None:
-    day = _text(gps.get(0x1D))
-    hour, minute, second = (_number(gps.get(7), position) for position in range(3))
-    date = parse_exif_time(f"{day} 00:00:00") if day else None
+    day, time = _text(gps.get(0x1D)), gps.get(7)
+    if day is None or time is None:
+        return None
+    hour, minute, second = _number(time, 0), _number(time, 1), _number(time, 2)
+    date = parse_exif_time(f"{day} 00:00:00")
     if date is None or hour is None or minute is None or second is None:
         return None
     if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61):
@@ -378,8 +384,11 @@ def _gps_time(gps: Values) -> datetime | None:
 
 def _microseconds(value: Value | None) -> int:
     """SubSecTime: digits after the decimal point of the seconds."""
-    digits = re.match(r"\d+", _text(value) or "", re.ASCII)
+    digits = _DIGITS.match(_text(value) or "")
     return int(digits[0][:6].ljust(6, "0")) if digits else 0
+
+
+_DIGITS = re.compile(r"\d+", re.ASCII)
 
 
 _TIME = re.compile(r"(\d{4})[:\-/. ](\d\d?)[:\-/. ](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?)(?:\.\d+)?)?", re.ASCII)
@@ -393,13 +402,18 @@ def parse_exif_time(written: str | None) -> datetime | None:
     >>> parse_exif_time("0000:00:00 00:00:00"), parse_exif_time("    :  :     :  :  ")
     (None, None)
     """
-    found = _TIME.match(written.strip()) if written else None
+    if not written:
+        return None
+    found = _SPELLING.fullmatch(written) or _TIME.match(written.strip())
     if not found:
         return None
     try:
         return datetime(*map(int, found.groups("0")))  # type: ignore[arg-type]
     except ValueError:
         return None
+
+
+_OFFSET = re.compile(r"([+-])(\d\d?):?(\d\d)", re.ASCII)
 
 
 def parse_offset(written: str | None) -> int | None:
@@ -412,7 +426,7 @@ def parse_offset(written: str | None) -> int | None:
         return None
     if written.strip() == "Z":
         return 0
-    found = re.fullmatch(r"([+-])(\d\d?):?(\d\d)", written.strip(), re.ASCII)
+    found = _OFFSET.fullmatch(written.strip())
     if not found:
         return None
     minutes = int(found[2]) * 60 + int(found[3])

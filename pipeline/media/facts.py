@@ -1,15 +1,17 @@
-"""Facts: everything that the bytes of one media file say."""
+"""Facts: everything that the bytes of one media file say.
+
+Named tuples and no dataclasses: one or two are made for every file, which takes a frozen dataclass 0.1 µs a field.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from pipeline.problems import Problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exif:
+class Exif(NamedTuple):
     """The wanted tags of one TIFF/EXIF block; None where absent, zero by convention, or nonsense."""
 
     make: str | None = None
@@ -33,8 +35,7 @@ class Exif:
     content_identifier: str | None = None  # Apple's, equal in a live photo's still and video
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Picture(NamedTuple):
     """What an image file says."""
 
     width: int | None = None  # pixels as stored, before rotation
@@ -44,8 +45,7 @@ class Picture:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
+class Clip(NamedTuple):
     """What a video file says."""
 
     width: int | None = None  # pixels as stored, before rotation

@@ -59,7 +59,7 @@ def read_heif(source: Source) -> Picture:
         if box.name == b"meta":
             picture = _picture(boxes, box, source)
             boxes.note_cut_media(box)
-            return replace(picture, problems=(*boxes.problems, *picture.problems))
+            return picture._replace(problems=(*boxes.problems, *picture.problems))
         movie = movie or box.name == b"moov"
     if movie:
         # A sequence of pictures and nothing else ("msf1"): its size is that of its track.
@@ -94,7 +94,7 @@ def _picture(boxes: Boxes, meta: Box, source: Source) -> Picture:
     except MediaError as error:
         boxes.note(error.kind, error.message)
         return picture
-    return replace(picture, exif=exif, exif_block=small, problems=problems)
+    return picture._replace(exif=exif, exif_block=small, problems=problems)
 
 
 def _tables(boxes: Boxes, meta: Box) -> Tables:

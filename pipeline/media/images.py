@@ -82,7 +82,8 @@ def _read_jpeg(source: HeadSource) -> Picture:
     _note_implausible(size, source, problems)
     picture = _with_exif(size, b"".join(blocks) if blocks else None, problems)
     if size is not None and not problems and not _ends(source, scan):
-        return _with_problem(picture, Problem("image", "truncated", "the picture has no end mark"))
+        problem = Problem("image", "truncated", "the picture has no end mark")
+        return picture._replace(problems=(*picture.problems, problem))
     return picture
 
 
@@ -160,16 +161,6 @@ def _ends(source: Source, scan: int) -> bool:
             return True
         end = start
     return False
-
-
-def _with_problem(picture: Picture, problem: Problem) -> Picture:
-    return Picture(
-        width=picture.width,
-        height=picture.height,
-        exif=picture.exif,
-        exif_block=picture.exif_block,
-        problems=(*picture.problems, problem),
-    )
 
 
 # PNG: W3C PNG specification, third edition, sections 5 and 11.3.3.5 (eXIf).

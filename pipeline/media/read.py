@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from time import perf_counter
+from types import MappingProxyType
+from typing import NamedTuple
 
 from pipeline.media.by_exifread import all_tags
 from pipeline.media.facts import Clip, Picture
@@ -15,8 +17,7 @@ from pipeline.media.video import read_video
 from pipeline.problems import Problem, noting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     """What one media file says; `spent` is the seconds of each operation."""
 
     mime: str | None = None
@@ -25,7 +26,7 @@ class FileFacts:
     clip: Clip | None = None
     tags: dict[str, str] | None = None
     problems: tuple[Problem, ...] = ()
-    spent: dict[str, float] = field(default_factory=dict)
+    spent: Mapping[str, float] = MappingProxyType({})
 
 
 def read_facts(source: Source, head: bytes, name: str, want_all_tags: bool = False) -> FileFacts:

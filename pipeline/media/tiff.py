@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pipeline.media.source import Source
@@ -22,6 +21,8 @@ Values = Mapping[int, Value]
 LARGEST_VALUE = 64 << 10
 #: Numbers or letters of one value that are nothing out of the ordinary.
 MOST_NUMBERS = 999
+#: Tags of which more is: offsets and sizes of a picture's strips, the maker note.
+_LONG = frozenset({0x0111, 0x0117, 0x927C})
 
 # Type number -> bytes per value and struct code (None: text or bytes). TIFF 6.0 p. 15; 13 IFD and 16-18 of BigTIFF.
 _TYPES: dict[int, tuple[int, str | None]] = {
@@ -54,6 +55,7 @@ class _Layout(NamedTuple):
     length: struct.Struct  # the number of entries
     entry: struct.Struct
     inside: int  # bytes of a value that stand in the entry itself
+    endian: Literal["little", "big"]
     numbers: dict[int, struct.Struct]  # one value of each numeric type
 
 
@@ -62,6 +64,7 @@ _LAYOUTS = {
         struct.Struct(order + ("Q" if big else "H")),
         struct.Struct(order + ("HHQ8s" if big else "HHI4s")),
         8 if big else 4,
+        "little" if order == "<" else "big",
         {kind: struct.Struct(order + code) for kind, (_, code) in _TYPES.items() if code is not None},
     )
     for order in "<>"
@@ -72,8 +75,7 @@ _LAYOUTS = {
 _NUMBERS = {42, 43, 0x55, 0x4F52, 0x5352}
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(NamedTuple):
     """The wanted entries of one image file directory: tag -> value.
 
     `bad` are tags, wanted or not, whose value reaches out of the block (-1: the directory itself does); `odd` are wanted
@@ -96,8 +98,7 @@ class Directories(NamedTuple):
     gps: Values
 
 
-@dataclass(frozen=True, slots=True)
-class Tiff:
+class Tiff(NamedTuple):
     """A TIFF block: its byte order ("<" or ">"), the offset of its first directory, and whether it is a BigTIFF.
 
     `number` is what stands in its header: of a TIFF 42.
@@ -131,8 +132,8 @@ class Tiff:
 
         A directory that the end of the block cuts short gives the entries before the cut.
         """
-        read_at, endian, end = self.source.read_at, self.endian, self.source.size
-        counts, entries, inside, _ = layout = _LAYOUTS[self.order, self.big]
+        read_at, end = self.source.read_at, self.source.size
+        counts, entries, inside, endian, numbers = _LAYOUTS[self.order, self.big]
         head = read_at(offset, counts.size)
         if len(head) < counts.size or offset < counts.size:
             raise MediaError(f"damaged: no directory at offset {offset:,}")
@@ -145,58 +146,46 @@ class Tiff:
         regular = True
         for tag, kind, number, inline in entries.iter_unpack(data[: whole * entries.size]):
             size = _SIZES.get(kind)
-            if size is None or kind > LAST_TYPE:
-                regular = False
             if size is None:  # "readers should skip over fields containing an unexpected field type"
+                regular = False
                 continue
             length = size * number
             if length > inside:
                 place = int.from_bytes(inline, endian)
                 if place + length > end:
                     bad.append(tag)
-                if tag not in wanted:
-                    continue
-                if number > MOST_NUMBERS or tag in values:
-                    regular = False
-                if tag in values:
-                    continue
+            if tag not in wanted:
+                continue
+            if tag in values or kind > LAST_TYPE or (number > MOST_NUMBERS and tag not in _LONG):
+                regular = False
+            if tag in values:
+                continue
+            if length <= inside:
+                found = inline[:length]
+            else:
                 # A count of billions is a lie or a picture; as many values as are there and of use are enough.
                 most = min(length, LARGEST_VALUE)
                 found = read_at(place, most)
                 if len(found) < most and (kind != _TEXT or not found):  # text alone may be cut short
                     continue
-            elif tag not in wanted:
-                continue
-            elif tag in values:
-                regular = False
-                continue
-            else:
-                found = inline[:length]
             if kind == _TEXT:
                 values[tag], strange = _text_of(found)
                 if strange:
                     odd.append(tag)
+            elif (one := numbers.get(kind)) is None:
+                values[tag] = found
+            elif number == 1:
+                values[tag] = (one.unpack(found),) if kind in _RATIONALS else one.unpack(found)
             else:
-                values[tag] = _value(layout, kind, found)
+                values[tag] = _several(kind, one, found)
         if whole < count:
             bad.append(-1)
         link = data[count * entries.size :]
         after = int.from_bytes(link[:inside], endian) if len(link) >= inside else 0
         return Directory(values, tuple(bad), tuple(odd), after, regular and not bad and not odd)
 
-    @property
-    def endian(self) -> Literal["little", "big"]:
-        """The byte order as `int.from_bytes` calls it."""
-        return "little" if self.order == "<" else "big"
 
-
-def _value(layout: _Layout, kind: int, data: bytes) -> Value:
-    """The numbers of a value, or its bytes."""
-    one = layout.numbers.get(kind)
-    if one is None:
-        return data
-    if len(data) == one.size:
-        return (one.unpack(data),) if kind in _RATIONALS else one.unpack(data)
+def _several(kind: int, one: struct.Struct, data: bytes) -> Value:
     several = one.iter_unpack(data[: len(data) // one.size * one.size])
     return tuple(several) if kind in _RATIONALS else tuple(number for (number,) in several)
 

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -37,8 +37,7 @@ class Comment:
     liked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sidecar:
+class Sidecar(NamedTuple):  # and no dataclass: one is made for every file
     """What a sidecar says. Times are aware and UTC; positions and spans in degrees, altitudes in metres; None where absent.
 
     HTML entities in title and description are resolved; `json` has them as they were written.
@@ -360,12 +359,14 @@ class _Fields:
     def time(self, name: str) -> datetime | None:
         """None for 0, by which Google says that there is no date (immich-go, json.go)."""
         block = self.value.get(name)
-        if block is None:
-            return None
-        if isinstance(block, str | int) and _seconds(block) is not None:  # without the block around it
-            value: object = block
+        if isinstance(block, dict):
+            value: object = block.get("timestamp")
+        elif isinstance(block, str | int) and _seconds(block) is not None:  # without the block around it
+            value = block
         else:
-            value = self.block(name).get("timestamp")
+            if block is not None:
+                self.wrong(name)
+            return None
         if value is None or value == "":
             return None
         seconds = _seconds(value)
@@ -479,8 +480,7 @@ class _Fields:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(NamedTuple):
     key: str | None = None
     device_type: str | None = None
     device_folder: str | None = None

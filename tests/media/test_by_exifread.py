@@ -5,7 +5,6 @@ Where ours does, both give the same columns, of every block of the corpus and of
 
 import math
 import struct
-from dataclasses import asdict
 from functools import cache
 
 import pytest
@@ -112,7 +111,7 @@ def check_rule(block: bytes, ours: Exif, theirs: Exif | None) -> None:
         assert found == ours, block.hex()
         assert problems, block.hex()
         return
-    mine, more, result = asdict(ours), asdict(theirs), asdict(found)
+    mine, more, result = ours._asdict(), theirs._asdict(), found._asdict()
     if all(more[column] is not None for column in more if mine[column] is not None):
         assert {**result, **dict.fromkeys(TEXTS)} == {**more, **dict.fromkeys(TEXTS)}, block.hex()
     for column in SINGLE:

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -51,7 +50,7 @@ def test_every_wanted_tag_is_read_in_both_byte_orders(order: str) -> None:
     found = read(FULL_FIRST, FULL_EXIF, FULL_GPS, order)
     assert found.latitude == pytest.approx(-33.8568)
     assert found.longitude == pytest.approx(151.2153)
-    assert replace(found, latitude=None, longitude=None) == Exif(
+    assert found._replace(latitude=None, longitude=None) == Exif(
         make="Canon",
         model="EOS 5D",
         lens_model="EF50mm",
