@@ -480,9 +480,9 @@ def io_threads(settings: Settings) -> int:
 
 
 def threads_per_task(settings: Settings, mode: str) -> int:
-    """I/O threads inside one task; 0 in sequential mode, which reads everything when it is asked for."""
+    """I/O threads inside one task, which are started only if reading waits. Sequential mode has one task at a time."""
     if mode == "sequential":
-        return 0
+        return io_threads(settings)
     return max(1, round(io_threads(settings) / worker_processes(settings)))
 
 
@@ -556,7 +556,7 @@ def make_report(
         "audit": work.audit.report(),
         "settings": asdict(settings),
         "mode": work.mode,
-        "threads": io_threads(settings) if work.mode != "sequential" else 0,
+        "threads": io_threads(settings),
         "processes": worker_processes(settings) if work.mode != "sequential" else 1,
         "cluster_ready_s": work.cluster_ready_s,
         "listed": work.listed,

@@ -35,21 +35,44 @@ from pipeline.takeout.sidecar import parse_sidecar
 
 #: A sidecar is about 1 kB; one beyond this is refused by its size.
 LARGEST_SIDECAR = 8 << 20
-#: Read size. A block of this size stays in the CPU's cache between reading and CRC-32.
-BLOCK = 512 << 10
+#: Read size. Larger blocks gain nothing (`benchmarks.reading`); this many bytes are also what a thread reads ahead of a file.
+BLOCK = 1 << 20
 #: Bytes from the front of a file that are kept in memory for the readers of metadata.
 HEAD = 128 << 10
 #: The same of a member of an archive, of which little else is read.
 MEMBER_HEAD = 16 << 10
-#: Items whose sidecar is read by one turn of an I/O thread: a hand-over between threads costs more than a warm read.
-TURN = 4
-#: Seconds above which opening an item has waited, for a disk or a network and not for the processor: then threads do it, ahead
-#: of the work.
-WAITED = 0.001
-#: Turns by threads before it is looked again whether reading still waits.
-TURNS_AHEAD = 64
+#: Seconds above which opening an item may have waited, for a disk or a network and not for the processor: then threads do it,
+#: ahead of the work. A hand-over between threads costs half of that, more than a warm read.
+WAITED = 0.0002
+#: Items that threads open before it is looked again whether reading still waits: at first, and, as it still did each time, at
+#: most. To look costs the time of an item during which no other is read.
+FIRST_AHEAD, MOST_AHEAD = 128, 8192
 
 Opened = tuple[MediaItem, InputFile | None]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Whether opening the files of a library waits, as one task has found and the next goes on by."""
+
+    library: Library | None
+    suspected: bool = False  # the last one took long; it may have been for want of a processor
+    ahead: int = 0  # items that threads are to open before it is looked again
+    span: int = 0  # what that was when it was looked the last time
+
+    def note(self, slow: bool, waited: bool) -> None:
+        """An item has been opened without threads."""
+        self.suspected = slow
+        if waited:
+            self.ahead = self.span = min(max(2 * self.span, FIRST_AHEAD), MOST_AHEAD)
+        elif not slow:
+            self.span = 0
+
+
+def _waiting_for(library: Library) -> _Waiting:
+    if _own.waiting.library != library:
+        _own.waiting = _Waiting(library)
+    return _own.waiting
 
 
 def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) -> Iterator[Opened]:
@@ -58,18 +81,23 @@ def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) ->
     `threads` threads run a bounded window of items ahead of the consumer, as long as reading waits: what is in memory
     already is read sooner than it is handed over. 0 reads each item when it is asked for.
     """
-    turns = _turns(items)
+    items, waiting = iter(items), _waiting_for(library)
     with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="read_sidecars") as pool:
-        for turn in turns:
-            waits = False
-            for item in turn:
-                started, before = perf_counter(), _times_blocked()
+        while True:
+            if waiting.ahead and threads:
+                yield from _ahead(items, library, pool, threads, waiting)
+            for item in items:
+                before = _times_blocked() if waiting.suspected else None
+                started = perf_counter()
                 item, file = _open_item(item, library)
-                waited = perf_counter() - started > WAITED and _times_blocked() > before
-                waits = waits or waited or (file is not None and not file.in_memory())
+                slow = perf_counter() - started > WAITED
+                waited = slow and before is not None and _times_blocked() > before
+                waiting.note(slow, waited or (file is not None and file.cold))
                 yield item, file
-            if waits and threads > 0:
-                yield from _ahead(islice(turns, TURNS_AHEAD), library, pool, threads)
+                if waiting.ahead and threads:
+                    break
+            else:
+                return
 
 
 def _times_blocked() -> int:
@@ -77,36 +105,29 @@ def _times_blocked() -> int:
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
-def _ahead(turns: Iterator[list[MediaItem]], library: Library, pool: Executor, threads: int) -> Iterator[Opened]:
-    """The items of the turns, opened by the threads of the pool, a window of turns ahead of the consumer."""
-    window: deque[Future[list[Opened]]] = deque()
-    opened: list[Opened] = []
+def _ahead(
+    items: Iterator[MediaItem], library: Library, pool: Executor, threads: int, waiting: _Waiting
+) -> Iterator[Opened]:
+    """The next items, opened by the threads of the pool ahead of the consumer, in a window of two for each thread."""
+    window: deque[Future[Opened]] = deque()
+
+    def submit(most: int) -> None:
+        for item in islice(items, min(most, waiting.ahead)):
+            waiting.ahead -= 1
+            window.append(pool.submit(_open_item, item, library, ahead=True))
+
     try:
-        for turn in islice(turns, threads + 1):
-            window.append(pool.submit(_open_items, turn, library))
+        submit(2 * threads)
         while window:
-            opened = window.popleft().result()
-            for turn in islice(turns, 1):
-                window.append(pool.submit(_open_items, turn, library))
-            yield from opened
+            submit(1)
+            yield window.popleft().result()
     finally:  # the consumer, which closes what it is given, may stop early
-        for left in (opened, *(future.result() for future in window if not future.cancel())):
-            for _, file in left:
-                if file is not None:
-                    file.close()
+        for _, file in (future.result() for future in window if not future.cancel()):
+            if file is not None:
+                file.close()
 
 
-def _turns(items: Iterable[MediaItem]) -> Iterator[list[MediaItem]]:
-    items = iter(items)
-    while turn := list(islice(items, TURN)):
-        yield turn
-
-
-def _open_items(items: list[MediaItem], library: Library) -> list[Opened]:
-    return [_open_item(item, library, hint=True) for item in items]
-
-
-def _open_item(item: MediaItem, library: Library, hint: bool = False) -> Opened:
+def _open_item(item: MediaItem, library: Library, ahead: bool = False) -> Opened:
     problems: list[Problem] = []
     spent = _no_time()
     document = None
@@ -126,8 +147,10 @@ def _open_item(item: MediaItem, library: Library, hint: bool = False) -> Opened:
     if known is None:
         with noting(problems, "read"):
             media = library.open(item.media)
-            if hint and not media.in_memory():
-                media.hint()
+            if ahead:
+                media.read_ahead(BLOCK)
+            else:
+                media.look()
     spent["open"], _ = _lap(started)
     item = item._replace(document=document, problems=(*item.problems, *problems), spent=tuple(spent.values()))
     return (item if known is None else with_facts(item, known)), media
@@ -192,6 +215,7 @@ class _Own(threading.local):
         # An anonymous mmap starts on a page; malloc's large blocks lie 16 bytes off, and copies into those run at a
         # fraction of the speed on some processors.
         self.buffer = memoryview(mmap.mmap(-1, BLOCK))
+        self.waiting = _Waiting(None)
 
 
 _own = _Own()
@@ -204,9 +228,9 @@ def _read_content(file: OpenFile, spent: dict[str, float]) -> tuple[Content, byt
     crc = size = 0
     reading = computing = 0.0
     started = perf_counter()
-    while length := file.read_into(buffer):
+    while block := file.first if not size and file.first else buffer[: file.read_into(buffer)]:
         read = perf_counter()
-        block = buffer[:length]
+        length = len(block)
         crc = zlib_ng.crc32(block, crc)
         if size < HEAD:
             head += bytes(block[: HEAD - size])

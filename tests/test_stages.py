@@ -1,15 +1,21 @@
 """The stages inside a task: threads run ahead only where reading waits, and every file is closed."""
 
 import os
+import random
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline import stages
+from pipeline.api import threads_per_task
 from pipeline.item import Entry, MediaItem
+from pipeline.settings import Settings
 from pipeline.stages import extract, read_sidecars
+from pipeline.storage.files import OpenFile
 from pipeline.storage.library import InputFile, Library
 from tests.conftest import write_tree
 
@@ -53,10 +59,17 @@ class SlowLibrary:
         return self.library.open(entry)
 
 
-def test_order_and_content_are_those_of_the_items_however_many_threads(library: Library) -> None:
+@pytest.mark.parametrize("delay", [0, 0.001])
+@pytest.mark.parametrize("threads", [0, 1, 4])
+def test_order_and_content_are_those_of_the_items_however_many_threads(
+    library: Library, threads: int, delay: float
+) -> None:
     items = items_of(library)
-    for threads in (0, 1, 4):
-        found = [extract(opened) for opened in read_sidecars(iter(items), library, threads)]
+    for _ in range(2):  # the second time it is known how long opening takes
+        found = [
+            extract(opened)
+            for opened in read_sidecars(iter(items), SlowLibrary(library, delay), threads)  # type: ignore[arg-type]
+        ]
         assert [item.file_id for item in found] == [item.file_id for item in items]
         assert [item.document.title for item in found if item.document] == [str(n) for n in range(60)]
         assert all(item.content and item.content.size == 102 for item in found)
@@ -78,6 +91,50 @@ def test_threads_wait_side_by_side_on_a_slow_medium_and_not_at_all_on_a_fast_one
         assert file is not None
         file.close()
         assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("size", [0, 1, stages.BLOCK - 1, stages.BLOCK, stages.BLOCK + 1, 3 * stages.BLOCK + 5])
+def test_what_is_read_ahead_is_the_beginning_of_what_is_read(tmp_path: Path, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    library = Library.of([write_tree(tmp_path, {"Takeout/a.jpg": data})])
+    (item,) = items_of(library)
+    for ahead in (False, True):
+        file = library.open(item.media)
+        if ahead:
+            file.read_ahead(stages.BLOCK)
+            assert isinstance(file, OpenFile)
+            assert file.first == data[: stages.BLOCK]
+        content = extract((item, file)).content
+        assert content is not None
+        assert (content.size, content.crc32) == (size, zlib.crc32(data))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8 and quite a lot more"])
+def test_a_file_that_changes_after_it_was_read_ahead_says_so(tmp_path: Path, data: bytes) -> None:
+    library = Library.of([write_tree(tmp_path, {"Takeout/a.jpg": b"\xff\xd8" * 8})])
+    (item,) = items_of(library)
+    file = library.open(item.media)
+    file.read_ahead(stages.BLOCK)
+    (tmp_path / "Takeout/a.jpg").write_bytes(data)
+    assert "changed" in {problem.kind for problem in extract((item, file)).problems}
+
+
+def test_what_is_looked_at_again_is_whether_reading_still_waits(library: Library) -> None:
+    waiting = stages._Waiting(library)
+    spans = []
+    for slow in (True, True, True, False, False, True):
+        waiting.note(slow, slow)
+        spans.append(waiting.span)
+    first = stages.FIRST_AHEAD
+    assert spans == [first, 2 * first, 4 * first, 0, 0, first]
+    for _ in range(20):
+        waiting.note(True, True)
+    assert waiting.ahead == stages.MOST_AHEAD
+
+
+def test_sequential_mode_has_threads_for_a_medium_that_waits() -> None:
+    assert threads_per_task(Settings(threads=6, processes=3), "sequential") == 6
+    assert threads_per_task(Settings(threads=6, processes=3), "parallel") == 2
 
 
 def test_a_consumer_that_stops_early_leaves_no_file_open(library: Library) -> None:

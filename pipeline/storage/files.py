@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from pipeline.problems import MediaError
 
 #: How input is opened: read-only, never waiting for whoever writes to a FIFO, never through a link.
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+#: Bytes of a file that are asked for ahead, and in pieces of what size: of a longer one the system ignores the rest, unless the
+#: device asks for more.
+WANTED_AHEAD, HINTED = 4 << 20, 128 << 10
 
 
 @dataclass(slots=True)
@@ -18,6 +22,8 @@ class OpenFile:
     descriptor: int
     size: int
     modified_ns: int
+    cold: bool = False  # its first bytes were not in memory when that was looked for
+    first: bytes = b""  # read ahead; `read_into` goes on behind them
 
     @property
     def seekable(self) -> bool:
@@ -49,21 +55,29 @@ class OpenFile:
                 break
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
-    def in_memory(self) -> bool:
-        """The first bytes can be had without waiting for a disk or network, as far as the system can say."""
+    def look(self) -> None:
+        """Find out whether its first bytes can be had without waiting for a disk or network. May raise OSError."""
         try:
-            return os.preadv(self.descriptor, [bytearray(1)], 0, os.RWF_NOWAIT) == 1 or self.size == 0
-        except OSError:  # EAGAIN: not in the page cache; or a file system that does not tell
-            return False
+            os.preadv(self.descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
+        except BlockingIOError:
+            self.cold = True
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            os.pread(self.descriptor, 1, 0)  # a file system that does not tell: whoever measures time sees it
 
     def is_unchanged(self) -> bool:
         """Size and modification time are still those of when it was opened."""
         state = os.fstat(self.descriptor)
         return (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns)
 
-    def hint(self) -> None:
-        """Tell the kernel that the first blocks are wanted soon, so that the disk works while we compute."""
-        os.posix_fadvise(self.descriptor, 0, min(self.size, 4 << 20), os.POSIX_FADV_WILLNEED)
+    def read_ahead(self, length: int) -> None:
+        """Read the first bytes, and have the disk fetch some more while we compute. May raise OSError."""
+        self.look()
+        if self.cold:
+            for offset in range(0, min(self.size, WANTED_AHEAD), HINTED):
+                os.posix_fadvise(self.descriptor, offset, HINTED, os.POSIX_FADV_WILLNEED)
+        self.first = os.read(self.descriptor, min(length, self.size))
 
     def close(self) -> None:
         """Close it; may be called again."""

@@ -27,6 +27,7 @@ class Streamed:
     """
 
     problems: tuple[Problem, ...] = ()
+    cold = False  # as far as can be said: whoever gives the feed reads ahead
     seekable = True  # what is passed over has to be read all the same
     __slots__ = ("_crc32", "_ended", "_ends", "_feed", "_pieces", "error", "passed", "size")
 
@@ -100,12 +101,11 @@ class Streamed:
             self.drain(keep=True)
         return self.read_at(0, length)
 
-    def in_memory(self) -> bool:
-        """As far as can be said: whoever gives the feed reads ahead."""
-        return True
+    def look(self) -> None:
+        """Nothing is to be found out: the giver of the feed reads ahead."""
 
-    def hint(self) -> None:
-        """Nothing is left to be hinted at."""
+    def read_ahead(self, length: int) -> None:
+        """Nothing is left to be read ahead."""
 
     def close(self) -> None:
         """Whoever gave the feed has what is open."""

@@ -79,6 +79,8 @@ def _listed(path: str, part: str, header: Header, end: int, overlaps: bool) -> E
 class Member:
     """A member of a zip, open for reading: an InputFile of which size and CRC-32 are known before."""
 
+    cold = False  # the first bytes came with the header
+
     def __init__(
         self,
         archive: Archive,
@@ -160,12 +162,11 @@ class Member:
                 f"crc: its bytes have the CRC-32 {crc32:08x}, but the archive says {stated:08x}: some are wrong"
             )
 
-    def in_memory(self) -> bool:
-        """The first bytes came with the header."""
-        return True
+    def look(self) -> None:
+        """Nothing is to be found out: the first bytes came with the header."""
 
-    def hint(self) -> None:
-        """Nothing is left to be hinted at."""
+    def read_ahead(self, length: int) -> None:
+        """Nothing is left to be read ahead."""
 
     def close(self) -> None:
         """The archive stays open for the next member."""
