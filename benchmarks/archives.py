@@ -19,7 +19,7 @@ from typing import Any
 from zlib_ng import zlib_ng
 
 from benchmarks.floor import media_files, read_all
-from benchmarks.runs import PYTHON, Run, bytes_from_disk, command, peak_memory_mb, quickest, scan
+from benchmarks.runs import PYTHON, Run, bytes_from_disk, command, forget, peak_memory_mb, quickest, scan
 from pipeline.api import list_library
 from pipeline.progress import Silent
 from pipeline.storage.library import Library
@@ -34,15 +34,6 @@ def inflate(path: Path) -> None:
     with path.open("rb", buffering=0) as file:
         while block := file.read(1 << 20):
             machine.decompress(block)
-
-
-def _forget(paths: list[Path]) -> None:
-    """Take files out of the page cache."""
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
 
 
 def _most_on_disk(run: Run, folder: Path) -> int:
@@ -119,7 +110,7 @@ def measure(folder: Path, files: int, image_bytes: int, rounds: int) -> dict[str
         for mode in ("parallel", "sequential")
     }
     marginal["inflate"] = (seconds["inflate B"] - seconds["inflate nothing"]) / layouts["tgz"] * 1000
-    _forget(archives["zip"])
+    forget(archives["zip"])
     cold = bytes_from_disk(scan(out, archives["zip"], *SEQUENTIAL))
     shutil.rmtree(out)
     temporary = _most_on_disk(scan(out, archives["tgz"], *SEQUENTIAL), out)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import psutil
@@ -71,3 +72,12 @@ def bytes_from_disk(run: Run) -> int:
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock
     run()
     return (resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock - before) * 512
+
+
+def forget(paths: Iterable[Path]) -> None:
+    """Take files out of the page cache."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
