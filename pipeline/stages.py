@@ -147,11 +147,10 @@ def _open_item(item: MediaItem, library: Library, ahead: bool = False) -> Opened
     if known is None:
         with noting(problems, "read"):
             media = library.open(item.media)
-            if ahead:
-                media.read_ahead(BLOCK)
-            else:
-                media.look()
-    spent["open"], _ = _lap(started)
+        spent["open"], started = _lap(started)
+        if media is not None:
+            media.read_ahead(BLOCK) if ahead else media.look()
+            spent["content_read"], _ = _lap(started)
     item = item._replace(document=document, problems=(*item.problems, *problems), spent=tuple(spent.values()))
     return (item if known is None else with_facts(item, known)), media
 

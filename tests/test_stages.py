@@ -15,7 +15,7 @@ from pipeline.api import threads_per_task
 from pipeline.item import Entry, MediaItem
 from pipeline.settings import Settings
 from pipeline.stages import extract, read_sidecars
-from pipeline.storage.files import OpenFile
+from pipeline.storage.files import KEPT, LARGE, OpenFile
 from pipeline.storage.library import InputFile, Library
 from tests.conftest import write_tree
 
@@ -117,6 +117,60 @@ def test_a_file_that_changes_after_it_was_read_ahead_says_so(tmp_path: Path, dat
     file.read_ahead(stages.BLOCK)
     (tmp_path / "Takeout/a.jpg").write_bytes(data)
     assert "changed" in {problem.kind for problem in extract((item, file)).problems}
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_large_file_leaves_the_page_cache_as_it_was(tmp_path: Path, ahead: bool) -> None:
+    data = random.Random(1).randbytes(2 * LARGE + KEPT + 5)
+    library = Library.of([write_tree(tmp_path, {"Takeout/a.mp4": data})])
+    (item,) = items_of(library)
+    path = tmp_path / "Takeout/a.mp4"
+    for cold in (False, True):
+        if cold:
+            forget(path)
+        file = library.open(item.media)
+        assert isinstance(file, OpenFile)
+        file.read_ahead(stages.BLOCK) if ahead else file.look()
+        assert file.cold == cold
+        content = extract((item, file)).content
+        assert content is not None
+        assert (content.size, content.crc32) == (len(data), zlib.crc32(data))
+        assert [is_cached(path, at) for at in (0, LARGE, len(data) - 1)] == [not cold] * 3
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_small_file_stays_in_memory_unless_that_is_short(
+    tmp_path: Path, short: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library.of([write_tree(tmp_path, {"Takeout/a.jpg": b"\xff\xd8" * 5000})])
+    (item,) = items_of(library)
+    path = tmp_path / "Takeout/a.jpg"
+    monkeypatch.setattr("pipeline.storage.files.memory_is_short", lambda: short)
+    forget(path)
+    file = library.open(item.media)
+    file.look()
+    extract((item, file))
+    assert is_cached(path, 0) == (not short)
+
+
+def forget(path: Path) -> None:
+    """Take a file out of the page cache, and look at another one whether that can be done: to look begins to read."""
+    other = path.with_name("other")
+    other.write_bytes(b"other")
+    for each in (path, other):
+        with each.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if is_cached(other, 0):
+        pytest.skip("this file system keeps its files in memory")
+
+
+def is_cached(path: Path, offset: int) -> bool:
+    with path.open("rb") as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(1)], offset, os.RWF_NOWAIT) == 1
+        except OSError:
+            return False
 
 
 def test_what_is_looked_at_again_is_whether_reading_still_waits(library: Library) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from time import perf_counter
 
 from pipeline.problems import MediaError
 
@@ -13,6 +15,15 @@ READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_N
 #: Bytes of a file that are asked for ahead, and in pieces of what size: of a longer one the system ignores the rest, unless the
 #: device asks for more.
 WANTED_AHEAD, HINTED = 4 << 20, 128 << 10
+#: Seconds within which a byte comes that is in memory.
+SOON = 0.0002
+#: Files from this size on leave the page cache as they came. So much of their beginning and of what has passed stays until they
+#: are closed, for the readers of metadata.
+LARGE, KEPT = 16 << 20, 8 << 20
+#: Memory is short if less than this share of it is used for nothing: what is read then pushes something out of it.
+SHARE_FREE = 16
+
+_ONE_BYTE = [bytearray(1)]  # nobody looks at it
 
 
 @dataclass(slots=True)
@@ -24,6 +35,8 @@ class OpenFile:
     modified_ns: int
     cold: bool = False  # its first bytes were not in memory when that was looked for
     first: bytes = b""  # read ahead; `read_into` goes on behind them
+    _passed: int = 0
+    _dropped: int = KEPT
 
     @property
     def seekable(self) -> bool:
@@ -38,7 +51,11 @@ class OpenFile:
 
     def read_into(self, buffer: memoryview) -> int:
         """Read the next bytes into `buffer`; 0 at the end."""
-        return os.readv(self.descriptor, [buffer])
+        length = os.readv(self.descriptor, [buffer])
+        self._passed += length
+        if self._passed - self._dropped >= 2 * KEPT and self.cold:
+            self._drop(self._passed - KEPT - self._dropped)
+        return length
 
     def read_all(self, limit: int) -> bytes:
         """The whole content. Raises MediaError above `limit` bytes."""
@@ -56,15 +73,17 @@ class OpenFile:
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def look(self) -> None:
-        """Find out whether its first bytes can be had without waiting for a disk or network. May raise OSError."""
+        """Find out whether its first bytes can be had without waiting for a disk or network. Whoever reads meets errors."""
         try:
-            os.preadv(self.descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
+            os.preadv(self.descriptor, _ONE_BYTE, 0, os.RWF_NOWAIT)
         except BlockingIOError:
             self.cold = True
         except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:
-                raise
-            os.pread(self.descriptor, 1, 0)  # a file system that does not tell: whoever measures time sees it
+            if error.errno == errno.EOPNOTSUPP:  # a file system that does not tell, but takes its time
+                started = perf_counter()
+                with suppress(OSError):
+                    os.pread(self.descriptor, 1, 0)
+                self.cold = perf_counter() - started > SOON
 
     def is_unchanged(self) -> bool:
         """Size and modification time are still those of when it was opened."""
@@ -72,15 +91,27 @@ class OpenFile:
         return (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns)
 
     def read_ahead(self, length: int) -> None:
-        """Read the first bytes, and have the disk fetch some more while we compute. May raise OSError."""
+        """Read the first bytes, and have the disk fetch some more while we compute. Whoever reads on meets errors."""
         self.look()
-        if self.cold:
-            for offset in range(0, min(self.size, WANTED_AHEAD), HINTED):
-                os.posix_fadvise(self.descriptor, offset, HINTED, os.POSIX_FADV_WILLNEED)
-        self.first = os.read(self.descriptor, min(length, self.size))
+        with suppress(OSError):
+            if self.cold:
+                for offset in range(0, min(self.size, WANTED_AHEAD), HINTED):
+                    os.posix_fadvise(self.descriptor, offset, HINTED, os.POSIX_FADV_WILLNEED)
+            self.first = os.read(self.descriptor, min(length, self.size))
 
     def close(self) -> None:
-        """Close it; may be called again."""
+        """Close it; may be called again. Memory is left as it was if it is a large file, or memory is short."""
         if self.descriptor >= 0:
+            if self.cold and (self.size >= LARGE or memory_is_short()):
+                os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(self.descriptor)
             self.descriptor = -1
+
+    def _drop(self, length: int) -> None:
+        os.posix_fadvise(self.descriptor, self._dropped, length, os.POSIX_FADV_DONTNEED)
+        self._dropped += length
+
+
+def memory_is_short() -> bool:
+    """Nearly all memory is used for something, if only for files that were read once."""
+    return os.sysconf("SC_AVPHYS_PAGES") * SHARE_FREE < os.sysconf("SC_PHYS_PAGES")
