@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stages": {"item", "media", "problems", "record", "resolve", "storage", "takeout"},
     "rereading": {"item", "problems", "stages", "storage", "takeout", "verifying"},
     "graph": {"stages", "storage"},
-    "worker": {"graph", "lean", "media", "resolve"},
+    "worker": {"graph", "item", "lean", "media", "record", "resolve", "takeout"},
     "cluster": {"problems", "storage"},
     "api": {
         "audit",
