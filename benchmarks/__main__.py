@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import archives, pairing, reading, slow
+from benchmarks import archives, pairing, planning, reading, slow
 from benchmarks.floor import media_files, read_all
 from benchmarks.runs import PYTHON, command, peak_memory_mb, quickest, scan
 from pipeline.synthetic import make_library
@@ -101,6 +101,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         "memory_mb": memory,
         "places_s": {"seconds": report["stages"]["places"], "of": report["stages"]["total"]},
         "pairing_us_per_name": pairing.measure(),
+        "planning": planning.measure(),
         "archives": archives.measure(folder / "archives", files, image_bytes, rounds // 2),
         "reading_ms": reading.measure(folder / "reading"),
         "slow": slow.measure(folder / "slow"),
@@ -124,6 +125,7 @@ def table(found: dict[str, Any]) -> str:
             f"{found['places_s']['seconds']:.2f} s, {found['places_s']['seconds'] / found['places_s']['of']:.1%} of the run",
         ),
         *pairing.rows(found["pairing_us_per_name"]),
+        *planning.rows(found["planning"]),
         *archives.rows(found["archives"]),
         *reading.rows(found["reading_ms"]),
         *slow.rows(found["slow"]),

@@ -19,17 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import cost, elsewhere
 from pipeline.audit import Audit, audit
+from pipeline.documents import Document, read_document, unreadable_document
 from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
-from pipeline.planning import (
-    Document,
-    ListedFile,
-    Listing,
-    Plan,
-    Shard,
-    make_shards,
-    read_document,
-    unreadable_document,
-)
+from pipeline.listing import ListedFile, Listing
+from pipeline.planning import Plan, make_plan, make_shards
 from pipeline.problems import Problem, UsageError, noting
 from pipeline.progress import Silent, Watch, following
 from pipeline.settings import Settings
@@ -170,10 +163,10 @@ def _read(
             watch.note("processes of this machine cannot talk to each other, as the loopback interface is down")
             mode = "sequential"
         watch.note(_found(plan, mode))
-        media, size = len(plan.items), plan.size
+        media, size = plan.media, plan.size
         with clock.stage("plan"):
             found = audit(plan, library.missing_parts())
-            shards, references = _write_plan(plan, found, settings, results, index)
+            shards, references = write_plan(plan, found, settings, results, index)
         listed, damaged = listing.count, {file.path for file in listing.files if file.path == file.part}
         del plan, listing  # all of it is on the disk now, and as large as the library
         watch.step(f"starting ({mode})")
@@ -211,19 +204,21 @@ def changed_parts(library: Library, told: Container[str]) -> Iterator[ListedFile
             yield ListedFile(part.name, part.name, None, "unreadable", f"the archive {change} while it was read")
 
 
-def _write_plan(
+def write_plan(
     plan: Plan, found: Audit, settings: Settings, results: Results, index: Index
 ) -> tuple[tuple[str, ...], list[ShardRef]]:
     """Write the plan down: the manifest, albums and files. Returns the shards' names, and references, dearest first."""
     from pipeline.storage.manifest import write_manifest
 
-    shards = list(make_shards(plan.items, settings.shard_files, settings.all_tags, worker_processes(settings)))
-    references = dearest_first(write_manifest(shards, results.manifest), shards)
+    shards = make_shards(
+        plan.items(), plan.to_read, plan.media, settings.shard_files, settings.all_tags, worker_processes(settings)
+    )
+    references = write_manifest(shards, results.manifest)
     index.add_albums(plan.albums, plan.aliases)
     index.add_members(plan.members)
     index.add_folders(found.folders)
-    index.add_files(plan.files)
-    return tuple(shard.name for shard in shards), references
+    index.add_files(plan.files())
+    return tuple(reference.name for reference in references), dearest_first(references)
 
 
 def _graph(references: Sequence[ShardRef], **values: Any) -> Any:
@@ -354,12 +349,12 @@ def pair_library(listing: Listing, library: Library, threads: int, verify: bool 
         repeated = list(listing.repeated())
         same = pool.map(lambda pair: _same_content(library, pair[0], pair[1], verify), repeated)
         copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
-        plan = _borrow_sidecars(listing.plan(copies), library, pool)
+        plan = _borrow_sidecars(make_plan(listing, copies), library, pool)
         candidates = elsewhere.member_candidates(plan)
         sidecars = {item.sidecar for item in candidates if item.sidecar is not None}
-        unread = [sidecar for sidecar in sidecars if sidecar not in listing.documents]
-        known = listing.documents | dict(pool.map(partial(_read_document, library), unread))
-        return elsewhere.with_members(plan, candidates, {each: known[each].gist for each in sidecars})
+        known = {sidecar: found.gist for sidecar in sidecars if (found := listing.document_of(sidecar)) is not None}
+        read = pool.map(partial(_read_document, library), [each for each in sidecars if each not in known])
+        return elsewhere.with_members(plan, candidates, known | {each: found.gist for each, found in read})
 
 
 def _borrow_sidecars(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> Plan:
@@ -449,7 +444,7 @@ def given_mode(settings: Settings) -> str | None:
 
 def choose_mode(settings: Settings, plan: Plan) -> str:
     """The mode that is given, else ``parallel`` or ``sequential``, whichever the cost model predicts to be faster."""
-    return given_mode(settings) or faster_mode(settings, len(plan.items), plan.to_read)
+    return given_mode(settings) or faster_mode(settings, plan.media, plan.to_read)
 
 
 def faster_mode(settings: Settings, files: int, size: int) -> str:
@@ -510,10 +505,9 @@ def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) ->
             workers.start()
 
 
-def dearest_first(references: Sequence[ShardRef], shards: Sequence[Shard]) -> list[ShardRef]:
+def dearest_first(references: Sequence[ShardRef]) -> list[ShardRef]:
     """The shards in the order to work on them: the longest first, so that all workers end together."""
-    pairs = zip(references, shards, strict=True)
-    return [reference for reference, shard in sorted(pairs, key=lambda pair: -pair[1].cost)]
+    return sorted(references, key=lambda reference: -reference.cost)
 
 
 def check_totals(counts: Mapping[str, Mapping[str, int]], listed: int, media: int) -> None:
@@ -610,21 +604,21 @@ def plan(
         "repeated_parts": [stored_text(path) for path in library.repeated],
         "missing_parts": missing,
         "audit": audit(found, missing).report(),
-        "listed": len(found.files),
-        "bytes": sum(file.size or 0 for file in found.files),
-        "media": len(found.items),
+        "listed": found.listed,
+        "bytes": sum(file.size or 0 for file in found.files()),
+        "media": found.media,
         "media_bytes": found.size,
         "states": dict(sorted(states.items())),
-        "sidecar_rules": dict(Counter(item.sidecar_rule or "none" for item in found.items).most_common()),
+        "sidecar_rules": dict(Counter(item.sidecar_rule or "none" for item in found.items()).most_common()),
         "albums": len(found.albums),
-        "unmatched_media": [stored_text(item.media.path) for item in found.items if item.sidecar is None],
+        "unmatched_media": [stored_text(item.media.path) for item in found.lacking],
         "unmatched_sidecars": [
             stored_text(file.path)
-            for file in found.files
+            for file in found.files()
             if file.state == "unmatched_sidecar" and (file.path, file.part) not in elsewhere_known
         ],
         "unreadable": [
-            stored_text(f"{file.path}: {file.reason}") for file in found.files if file.state == "unreadable"
+            stored_text(f"{file.path}: {file.reason}") for file in found.files() if file.state == "unreadable"
         ],
         "mode": mode,
         "threads": io_threads(settings),
@@ -632,7 +626,7 @@ def plan(
         "predicted": {
             each: asdict(
                 cost.predict(
-                    files=len(found.items),
+                    files=found.media,
                     size=found.to_read,
                     archives=len(tars),
                     archives_size=sum(part.stamp.size for part in tars if part.stamp),
@@ -672,22 +666,23 @@ def _case_of(library: Library, wanted: str, settings: Settings) -> Case | OtherF
 
     listing = list_library(library, Silent())
     found = pair_library(listing, library, io_threads(settings))
-    states = {stored_text(file.path): file for file in reversed(found.files)}  # of one path in several parts, the first
+    states = {
+        stored_text(file.path): file for file in reversed(list(found.files()))
+    }  # of one path in several parts, the first
     path = best_match(states, stored_text(wanted))
-    items = [item for item in found.items if stored_text(item.media.path) == path]
+    items = [item for item in found.items() if stored_text(item.media.path) == path]
     if not items:
         users = [
             stored_text(item.media.path)
-            for item in found.items
+            for item in found.items()
             if item.sidecar and stored_text(item.sidecar.path) == path
         ]
         return OtherFile(path, states[path].state, states[path].reason, tuple(users))
     (row,) = (make_rows(extract(opened))[0] for opened in read_sidecars(items[:1], library, 0))
-    folder = listing.folders[listing.folder_of(items[0].media)]
-    read, recorded = listing.known_of(folder)
-    paths = {item.file_id: stored_text(item.media.path) for item in found.items}
+    folder = listing.folder_of(items[0].media)
+    paths = {item.file_id: stored_text(item.media.path) for item in found.items()}
     related = {identity: paths[identity] for name in RELATIONS if (identity := row[name]) in paths}
-    return Case(row, tuple(folder.media), tuple(folder.json), read, recorded, related)
+    return Case(row, tuple(folder.media.names()), tuple(folder.json.names()), folder.read(), folder.recorded, related)
 
 
 def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | None = None) -> dict[str, Any]:
@@ -754,7 +749,7 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
 def _found(plan: Plan, mode: str) -> str:
     states = plan.counts()
     return (
-        f"found {len(plan.files):,} files: {len(plan.items):,} photos and videos ({plan.size / 1e6:,.1f} MB), "
+        f"found {plan.listed:,} files: {plan.media:,} photos and videos ({plan.size / 1e6:,.1f} MB), "
         f"{states['sidecar']:,} sidecars, {len(plan.albums):,} albums; reading: {mode}"
     )
 

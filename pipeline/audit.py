@@ -127,14 +127,8 @@ def _count(number: int, thing: str) -> str:
 
 def audit(plan: Plan, missing_parts: Sequence[str]) -> Audit:
     """Hold what the sidecars speak of against what is there, folder by folder."""
-    media: Counter[str] = Counter()
-    size: Counter[str] = Counter()
-    without: Counter[str] = Counter()
-    for item in plan.items:
-        folder = plan.folder_of(item.media)
-        media[folder] += 1
-        size[folder] += item.media.size
-        without[folder] += item.sidecar is None
+    without = Counter(plan.folder_of(item.media) for item in plan.lacking)
+    states = plan.counts()
     titles = {album.folder: stored_text(album.title) for album in plan.albums}
     orphans: Counter[str] = Counter(plan.folder_of(orphan.sidecar) for orphan in plan.orphans if not orphan.adopted)
     elsewhere: Counter[str] = Counter(plan.folder_of(orphan.sidecar) for orphan in plan.members if not orphan.adopted)
@@ -142,19 +136,19 @@ def audit(plan: Plan, missing_parts: Sequence[str]) -> Audit:
         tuple(
             FolderAudit(
                 folder=stored_text(folder),
-                kind=kind.kind,
-                year=kind.year,
+                kind=each.kind.kind,
+                year=each.kind.year,
                 title=titles.get(folder),
-                media=media[folder],
-                bytes=size[folder],
+                media=each.media,
+                bytes=each.size,
                 media_without_sidecar=without[folder],
                 sidecars_without_media=orphans[folder] - elsewhere[folder],
                 members_elsewhere=elsewhere[folder],
             )
-            for folder, kind in plan.folders.items()
-            if media[folder] or orphans[folder] or folder in titles
+            for each in plan.planned
+            if (folder := each.folder.path) in titles or each.media or orphans[folder]
         ),
         tuple(missing_parts),
-        sum(file.state == "unreadable" for file in plan.files),
-        sum(file.state in ("sidecar", "unmatched_sidecar") for file in plan.files),
+        states["unreadable"],
+        states["sidecar"] + states["unmatched_sidecar"],
     )

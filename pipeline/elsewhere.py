@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pipeline.documents import year_of
 from pipeline.item import Entry, MediaItem
-from pipeline.planning import Orphan, Plan, year_of
+from pipeline.planning import Orphan, Plan
 from pipeline.problems import Problem
 from pipeline.takeout.names import folded, medium_names, normal, sidecar_stems, split_counter, split_extension
 from pipeline.takeout.pairing import Medium
@@ -32,19 +33,20 @@ Borrowed = Mapping[str, tuple[Entry, str]]  # file_id -> the sidecar and the rul
 
 def twins(plan: Plan) -> Iterator[tuple[MediaItem, MediaItem]]:
     """Files without sidecar, each with those of the same title and size in other folders that have a sidecar."""
-    lacking = [item for item in plan.items if item.sidecar is None and item.media.size]
-    sizes = {
-        item.media.size for item in lacking
-    }  # few files have one of these: the names of others are not taken apart
-    donors: dict[tuple[str, int], list[MediaItem]] = {_title_and_size(item): [] for item in lacking}
-    for special in (False, True):  # what is in the bin last
-        for donor in plan.items if donors else ():
-            if donor.media.size in sizes and donor.sidecar is not None and (donor.folder_kind == "special") is special:
-                found = donors.get(_title_and_size(donor))
-                if found is not None and len(found) < DONORS:
-                    found.append(donor)
+    lacking = [item for item in plan.lacking if item.media.size]
+    # Few files have one of these: the names of others are not taken apart.
+    sizes = {item.media.size for item in lacking}
+    donors: dict[tuple[str, int], tuple[list[MediaItem], list[MediaItem]]] = {
+        _title_and_size(item): ([], []) for item in lacking
+    }
+    for donor in plan.items(lambda _, size: size in sizes) if donors else ():
+        if donor.sidecar is not None and (found := donors.get(_title_and_size(donor))) is not None:
+            alike = found[donor.folder_kind == "special"]
+            if len(alike) < DONORS:
+                alike.append(donor)
     for item in lacking:
-        for donor in donors[_title_and_size(item)]:
+        usual, special = donors[_title_and_size(item)]
+        for donor in (*usual, *special)[:DONORS]:  # what is in the bin last
             if _may_borrow(item.folder_kind, donor.folder_kind):
                 yield item, donor
 
@@ -57,17 +59,16 @@ def strays(plan: Plan) -> Iterator[tuple[MediaItem, Orphan]]:
             for name in {orphan.stem, split_counter(orphan.stem)[0]}:  # numbers differ from folder to folder
                 orphans[name].append(orphan)
     claims: dict[Orphan, list[MediaItem]] = defaultdict(list)
-    for item in plan.items if orphans else ():
-        if item.sidecar is None:
-            named = {
-                orphan: None
-                for stem in _sidecar_names(item)
-                if len(orphans.get(stem, ())) <= DONORS
-                for orphan in orphans.get(stem, ())
-                if _may_borrow(item.folder_kind, plan.folders[plan.folder_of(orphan.sidecar)].kind)
-            }
-            if len({(orphan.title, orphan.taken) for orphan in named}) == 1:  # the same one may lie in several albums
-                claims[next(iter(named))].append(item)
+    for item in plan.lacking if orphans else ():
+        named = {
+            orphan: None
+            for stem in _sidecar_names(item)
+            if len(orphans.get(stem, ())) <= DONORS
+            for orphan in orphans.get(stem, ())
+            if _may_borrow(item.folder_kind, plan.folders[plan.folder_of(orphan.sidecar)].kind)
+        }
+        if len({(orphan.title, orphan.taken) for orphan in named}) == 1:  # the same one may lie in several albums
+            claims[next(iter(named))].append(item)
     for orphan, items in claims.items():
         if len({item.media.size for item in items}) == 1:  # perhaps copies, which then have it from the first
             yield items[0], orphan
@@ -86,26 +87,28 @@ def with_borrowed(plan: Plan, borrowed: Borrowed) -> Plan:
         return plan
     shared = {
         item.file_id: (borrowed[source][0], "edited" if item.edited_of else "live")
-        for item in plan.items
-        if item.sidecar is None
-        and item.file_id not in borrowed
+        for item in plan.lacking
+        if item.file_id not in borrowed
         and (source := item.edited_of or item.live_partner) is not None
         and source in borrowed
     }
     borrowed = {**borrowed, **shared}
     adopted = {sidecar for sidecar, rule in borrowed.values() if rule == "other_folder"}
-    paths = {(sidecar.path, sidecar.part) for sidecar in adopted}
     return replace(
         plan,
-        items=tuple(
-            _with_sidecar(item, *borrowed[item.file_id]) if item.file_id in borrowed else item for item in plan.items
-        ),
-        files=tuple(
-            replace(file, state="sidecar", reason="of a file in another folder")
-            if (file.path, file.part) in paths
-            else file
-            for file in plan.files
-        ),
+        lacking=tuple(item for item in plan.lacking if item.file_id not in borrowed),
+        borrowed={
+            **plan.borrowed,
+            **{
+                item.file_id: _with_sidecar(item, *borrowed[item.file_id])
+                for item in plan.lacking
+                if item.file_id in borrowed
+            },
+        },
+        states={
+            **plan.states,
+            **{(sidecar.path, sidecar.part): ("sidecar", "of a file in another folder") for sidecar in adopted},
+        },
         orphans=tuple(replace(o, adopted=True) if o.sidecar in adopted else o for o in plan.orphans),
     )
 
@@ -124,9 +127,11 @@ def member_candidates(plan: Plan) -> list[MediaItem]:
     for _, title, taken in _alone_in_albums(plan):
         for name in medium_names(title):
             years[_stem(name)] |= _years_around(taken)
+    if not years:
+        return []
     return [
         item
-        for item in plan.items
+        for item in plan.items(lambda name, _: _stem(Medium.of(name).title) in years)
         if item.sidecar is not None
         and item.edited_of is None
         and not (item.sidecar_rule or "").startswith("live")
@@ -154,15 +159,14 @@ def with_members(plan: Plan, candidates: Sequence[MediaItem], gists: Mapping[Ent
         items = [item for item in said.get((title, taken), ()) if plan.folder_of(item.media) != folder]
         if items:
             chosen[orphan] = min(items, key=lambda item: _likelihood(item, counter))
-    where = {(o.sidecar.path, o.sidecar.part): item.media.path for o, item in chosen.items()}
+    said_of = {
+        (orphan.sidecar.path, orphan.sidecar.part): ("unmatched_sidecar", f"its photo or video is {item.media.path}")
+        for orphan, item in chosen.items()
+        if not orphan.adopted
+    }
     return replace(
         plan,
-        files=tuple(
-            replace(file, reason=f"its photo or video is {where[file.path, file.part]}")
-            if file.state == "unmatched_sidecar" and (file.path, file.part) in where
-            else file
-            for file in plan.files
-        ),
+        states={**plan.states, **said_of},
         members={orphan: item.file_id for orphan, item in chosen.items()},
     )
 

@@ -1,33 +1,32 @@
 """The plan: from a listing to media items with their sidecars, the state of every other file, albums, and shards.
 
-Pure: what must be read on the way (JSON files whose names do not say what they are) is asked for by `Listing.to_read` and
-handed back as Documents.
+Pure. A plan holds what must be known across folders; items and files are made one by one, as they are asked for, so that of a
+library by the million a folder at a time is unpacked.
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 
+from pipeline.documents import Album
 from pipeline.item import Entry, MediaItem
-from pipeline.problems import MediaError, Problem
-from pipeline.takeout.folders import FolderKind, album_names, folder_kind, is_known_year_name, is_named, year_in
+from pipeline.listing import Folder, ListedFile, Listing
+from pipeline.packed import Files
+from pipeline.problems import Problem
+from pipeline.takeout.folders import FolderKind, album_names, folder_kind, is_named
 from pipeline.takeout.names import classify_name, normal
-from pipeline.takeout.pairing import FolderPairing, Pair, pair_folder
 from pipeline.takeout.parts import leads_astray
-from pipeline.takeout.sidecar import AlbumDocument, SidecarGist, gist, parse_album
 
 #: Raised when extraction changes what it reads from the same bytes; part of the name of every shard.
 EXTRACTION_VERSION = 3
 
 #: What one file costs besides its bytes, as so many bytes more: about 0.3 ms against 12 GB/s.
 BYTES_PER_FILE = 3_000_000
-#: Sidecars that are read to prove the year in a folder's name.
-SAMPLE = 9
 #: Shards per worker, at least (small libraries excepted), so that all end together: each costs some 8 ms of its own. And files
 #: per shard, at most.
 SHARDS, SHARD_FILES = 6, 512
@@ -39,28 +38,9 @@ SHARD_TEXT = 16 << 20
 #: Files per shard, at least: a shard costs some milliseconds of its own.
 FEWEST_FILES = 16
 
-_NO_PAIR = Pair()
-
-
-@dataclass(frozen=True, slots=True)
-class ListedFile:
-    """The one final state of a listed file, and why, where the state alone does not say it."""
-
-    path: str
-    part: str
-    size: int | None
-    state: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Album:
-    """An album folder and what its metadata file says. `title` is the folder's name where no file has one."""
-
-    folder: str
-    title: str
-    metadata_path: str | None = None
-    document: AlbumDocument = field(default_factory=AlbumDocument)
+Chosen = Callable[[str, int], bool]  # by the name and size of a file
+State = tuple[str, str | None]  # and why
+Place = tuple[str, str]  # path and part
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +65,6 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """What a JSON file that had to be read turned out to be: its gist, its album if it is one, or why it cannot be read.
-
-    `odd` says what in an album's file is not as it should be.
-    """
-
-    gist: SidecarGist
-    album: Album | None = None
-    error: str | None = None
-    odd: str | None = None
-
-    @property
-    def year(self) -> int | None:
-        """The year of taking (UTC) of an item's sidecar."""
-        return year_of(self.gist.taken)
-
-
-@dataclass(frozen=True, slots=True)
 class Shard:
     """Some media items: one task, one file of rows. Its name is a digest of all that its rows are made from."""
 
@@ -112,30 +74,154 @@ class Shard:
     @property
     def cost(self) -> int:
         """What it costs to work on it, in bytes that could be read meanwhile."""
-        return sum(item.media.to_read + BYTES_PER_FILE for item in self.items)
+        return sum(map(_cost, self.items))
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPlan:
+    """One folder: what kind it is, and the states of its files.
+
+    `states` are those of JSON files that are no sidecar in use, by their place among the entries; `copies` and `json_copies`
+    the places of files whose bytes are those of the first of their name.
+    """
+
+    folder: Folder
+    kind: FolderKind
+    album: str | None  # its title
+    copies: Set[int]
+    json_copies: Set[int]
+    states: Mapping[int, State]
+    media: int  # without copies
+    size: int
+
+    def items(self, numbers: Iterable[int] | None = None) -> Iterator[MediaItem]:
+        """The items of all media, or of those whose names have these numbers."""
+        pairing = self.folder.pairing
+        assert pairing is not None, "pair() comes first"
+        media, spans = self.folder.media.entries(), list(self.folder.media.spans())
+        json, sidecar_spans = self.folder.json.entries(), list(self.folder.json.spans())
+        ids = [""] * len(spans)  # many are needed twice
+
+        def id_of(number: int) -> str:
+            if not ids[number]:
+                ids[number] = file_id(media[spans[number][0]].path)
+            return ids[number]
+
+        for number in range(len(spans)) if numbers is None else numbers:
+            start, end = spans[number]
+            chosen = pairing.sidecars[number]
+            original, partner = pairing.originals[number], pairing.partners[number]
+            for place in range(start, end):
+                if place in self.copies:
+                    continue
+                entry = media[place]
+                problems = pairing.problems.get(number, ())
+                if place > start:
+                    message = f"part {media[start].part} holds another file of this path"
+                    problems = (Problem("pair", "same_path", message), *problems)
+                    identity = file_id(entry.path, sum(other.path == entry.path for other in media[start:place]))
+                else:
+                    identity = id_of(number)
+                if leads_astray(entry.path):
+                    problems = (Problem("list", "odd_path", f"part {entry.part} has {_ASTRAY}"), *problems)
+                sidecar = None
+                if chosen >= 0:
+                    sidecar = json[_of_part(json, sidecar_spans[chosen], entry.part, self.json_copies)]
+                yield MediaItem(
+                    entry,
+                    identity,
+                    sidecar,
+                    pairing.rule(number),
+                    id_of(original) if original >= 0 else None,
+                    id_of(partner) if partner >= 0 else None,
+                    self.album,
+                    self.kind.kind,
+                    self.kind.date,
+                    problems,
+                )
+
+    def numbers(self, chosen: Chosen) -> list[int]:
+        """The numbers of names of which a file is chosen."""
+        media = self.folder.media
+        found = list(map(chosen, media.own_names(), media.column("size")))
+        return [number for number, (start, end) in enumerate(media.spans()) if True in found[start:end]]
+
+    def lacking(self) -> list[int]:
+        """The numbers of the names of media without sidecar."""
+        assert self.folder.pairing is not None
+        return [number for number, sidecar in enumerate(self.folder.pairing.sidecars) if sidecar < 0]
+
+    def files(self) -> Iterator[ListedFile]:
+        """The final state of every file."""
+        media, json = self.folder.media, self.folder.json
+        for files, copies in ((media, self.copies), (json, self.json_copies)):
+            entries = files.entries()
+            usual = "media" if files is media else "sidecar"
+            states = {} if files is media else self.states
+            for start, end in files.spans():
+                for place in range(start, end):
+                    entry = entries[place]
+                    state, reason = states.get(place, (usual, None))
+                    if place in copies:
+                        state, reason = "ignored", f"{COPY}{entries[start].part}"
+                    yield ListedFile(entry.path, entry.part, entry.size, state, reason)
+
+    def counts(self) -> Counter[str]:
+        """Files per state."""
+        counts = Counter(state for place, (state, _) in self.states.items() if place not in self.json_copies)
+        counts["ignored"] += len(self.copies) + len(self.json_copies)
+        counts["media"] += self.media
+        counts["sidecar"] += len(self.folder.json) - len(self.json_copies | self.states.keys())
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All the work of a run. Media files are in `items`, every listed file is in `files`, each once."""
 
-    items: tuple[MediaItem, ...]
-    files: tuple[ListedFile, ...]
+    listed: int
+    to_read: int  # bytes of media files that are read, about
+    planned: tuple[FolderPlan, ...]
+    refused: Sequence[ListedFile]  # those whose state the name alone decides
     albums: tuple[Album, ...]
     orphans: tuple[Orphan, ...] = ()
     folders: Mapping[str, FolderKind] = field(default_factory=dict)  # those that hold media or JSON files
     aliases: Mapping[str, str] = field(default_factory=dict)  # paths of folders as spelt otherwise -> keys of `folders`
+    lacking: tuple[MediaItem, ...] = ()  # those without sidecar
+    borrowed: Mapping[str, MediaItem] = field(default_factory=dict)  # those with one of another folder, by file_id
+    states: Mapping[Place, State] = field(default_factory=dict)  # of sidecars that other folders have a use for
     members: Mapping[Orphan, str] = field(default_factory=dict)  # in an album by its sidecar alone -> the file_id
+
+    @property
+    def media(self) -> int:
+        """How many media files there are."""
+        return sum(each.media for each in self.planned)
 
     @property
     def size(self) -> int:
         """Bytes of all media files."""
-        return sum(item.media.size for item in self.items)
+        return sum(each.size for each in self.planned)
 
-    @property
-    def to_read(self) -> int:
-        """Bytes of media files that are read, about."""
-        return sum(item.media.to_read for item in self.items)
+    def items(self, chosen: Chosen | None = None) -> Iterator[MediaItem]:
+        """Every media item, folder by folder, by name; only those of names that are chosen, with all others of these names."""
+        for each in self.planned:
+            numbers = each.numbers(chosen) if chosen else None
+            if numbers is None or numbers:
+                for item in each.items(numbers):
+                    yield self.borrowed.get(item.file_id, item) if self.borrowed else item
+
+    def files(self) -> Iterator[ListedFile]:
+        """Every listed file with its state, by path and part. Raises AssertionError if there are not as many as were listed."""
+        count = 0
+        for file in _merged([(_before(each.folder), each.files) for each in self.planned], self.refused):
+            count += 1
+            if (known := self.states.get((file.path, file.part))) is not None:
+                file = ListedFile(file.path, file.part, file.size, *known)
+            elif not file.reason and leads_astray(file.path):
+                file = replace(file, reason=_ASTRAY)
+            yield file
+        if count != self.listed:
+            raise AssertionError(f"{self.listed:,} files were listed, but {count:,} have a state")
 
     def folder_of(self, entry: Entry) -> str:
         """The path of the folder that a file was merged into, a key of `folders`."""
@@ -143,301 +229,208 @@ class Plan:
 
     def counts(self) -> Counter[str]:
         """Files per state."""
-        return Counter(file.state for file in self.files)
+        counts = Counter(file.state for file in self.refused)
+        for each in self.planned:
+            counts.update(each.counts())
+        adopted = sum(orphan.adopted for orphan in self.orphans)
+        counts["sidecar"] += adopted
+        counts["unmatched_sidecar"] -= adopted
+        return +counts
 
 
-@dataclass(slots=True)
-class Folder:
-    """The files of one folder, merged over all parts: name -> the entries of that name, first part first.
+def make_plan(listing: Listing, copies: Set[Entry] = frozenset()) -> Plan:
+    """The plan; `copies` are the files of `Listing.repeated` whose bytes agree with the first's."""
+    metadata = _album_files(listing)
+    parents = {parent for path in listing.folders for parent in _parents(path)}
+    kinds_without = {path: _kind(folder, None) for path, folder in listing.folders.items()}
+    by_year = any(kind.kind == "year" for kind in kinds_without.values())
+    planned: list[FolderPlan] = []
+    albums: list[Album] = []
+    orphans: list[Orphan] = []
+    for path in sorted(listing.folders):
+        folder = listing.folders[path]
+        named = metadata.get(path, frozenset())
+        album = None if path in parents and not folder.media else _album(folder, named)
+        album = replace(album, folder=path) if album else None
+        kind = _kind(folder, album, by_year) if album else kinds_without[path]
+        if kind.kind == "day":  # what looks like an album's file is the day's
+            album = None
+        if kind.kind == "other" and path not in parents and not folder.media and _holds_only_sidecars(folder):
+            album, kind = Album(folder.path, folder.path.rpartition("/")[2]), FolderKind("album")
+        if album:
+            albums.append(album)
+        orphans.extend(_orphans(folder))
+        planned.append(_plan_folder(folder, kind, album, named, copies))
+    return Plan(
+        listing.count,
+        listing.bytes_to_read
+        - sum(copy.to_read for copy in copies if classify_name(copy.folder, copy.name).kind != "json"),
+        tuple(planned),
+        listing.files,
+        tuple(albums),
+        tuple(orphans),
+        {each.folder.path: each.kind for each in planned},
+        dict(listing.aliases),
+        tuple(item for each in planned if (numbers := each.lacking()) for item in each.items(numbers)),
+    )
 
-    A name that another part spells in another Unicode form is the same name (GooglePhotosTakeoutHelper #243).
-    """
 
-    path: str
-    media: dict[str, list[Entry]] = field(default_factory=dict)
-    json: dict[str, list[Entry]] = field(default_factory=dict)
-    pairing: FolderPairing | None = None
-
-    def parts(self) -> set[str]:
-        """The parts that have files in it."""
-        return {entry.part for names in (self.media, self.json) for entries in names.values() for entry in entries}
-
-
-class Listing:
-    """Listed files on their way to a plan: added one by one, then paired folder by folder."""
-
-    def __init__(self) -> None:
-        self.folders: dict[str, Folder] = {}
-        self.files: list[ListedFile] = []  # those whose state the name alone decides
-        self.documents: dict[Entry, Document] = {}
-        self.recorded: dict[Entry, int | None] = {}  # seconds since 1970 of media that names do not tell apart
-        self.aliases: dict[str, str] = {}  # paths of folders that were merged into others
-        self.count = 0
-        self.media_files = 0
-        self.bytes_to_read = 0  # of media
-
-    def add(self, entry: Entry) -> None:
-        """Sort a file by its name."""
-        self.count += 1
-        folder, _, name = entry.path.rpartition("/")
-        what = classify_name(folder, name)
-        if what.kind == "ignored":
-            self.files.append(ListedFile(entry.path, entry.part, entry.size, "ignored", what.reason))
-            return
-        found = self.folders.get(folder)
-        if found is None:
-            found = self.folders[folder] = Folder(folder)
-        if what.kind == "json":
-            found.json.setdefault(name, []).append(entry)
-            return
-        found.media.setdefault(name, []).append(entry)
-        self.media_files += 1
-        self.bytes_to_read += entry.to_read
-
-    def would_ignore(self, entry: Entry) -> bool:
-        """The name alone says that it is neither a medium nor JSON."""
-        return classify_name(entry.folder, entry.name).kind == "ignored"
-
-    def refuse(self, path: str, part: str, size: int | None, state: str, reason: str) -> None:
-        """Note a name that is not opened."""
-        self.count += 1
-        self.files.append(ListedFile(path, part, size, state, reason))
-
-    def pair(self) -> None:
-        """Pair every folder as far as names alone go."""
-        self._merge_spellings()
-        for folder in self.folders.values():
-            for entries in (*folder.media.values(), *folder.json.values()):
-                entries.sort(key=_rank)  # which of two counts must not hang on the order of parts
-            folder.pairing = pair_folder(folder.media, folder.json)
-
-    def _merge_spellings(self) -> None:
-        """Make one of the folders, and of the names, that parts spell in different Unicode forms."""
-        for spellings in _spellings(self.folders):
-            folders = [self.folders[path] for path in spellings]
-            if _in_different_parts(folder.parts() for folder in folders):
-                first, *others = folders
-                for other in others:
-                    self.aliases[other.path] = first.path
-                    del self.folders[other.path]
-                    for mine, theirs in ((first.media, other.media), (first.json, other.json)):
-                        for name, entries in theirs.items():
-                            mine.setdefault(name, []).extend(entries)
-        for folder in self.folders.values():
-            for names in (folder.media, folder.json):
-                for spellings in _spellings(names):
-                    if _in_different_parts({entry.part for entry in names[name]} for name in spellings):
-                        names[spellings[0]] = [entry for name in spellings for entry in names.pop(name)]
-
-    def to_read(self) -> list[Entry]:
-        """The JSON files that must be read before the pairing is final, and what proves the years in names of folders."""
-        return [
-            folder.json[name][0]
-            for folder in self.folders.values()
-            if folder.pairing
-            for name in dict.fromkeys((*folder.pairing.to_read, *_sample(folder)))
-            if folder.json[name][0] not in self.documents
-        ]
-
-    def to_date(self) -> list[Entry]:
-        """The media whose own time must be known before the pairing is final."""
-        return [
-            folder.media[name][0]
-            for folder in self.folders.values()
-            if folder.pairing
-            for name in folder.pairing.to_date
-            if folder.media[name][0] not in self.recorded
-        ]
-
-    def learn(self, documents: Mapping[Entry, Document], recorded: Mapping[Entry, int | None] | None = None) -> None:
-        """Pair again the folders of which something has been read: JSON files, and the time that media themselves state."""
-        self.documents |= documents
-        self.recorded |= recorded or {}
-        for path in {self.folder_of(entry) for entry in (*documents, *(recorded or ()))}:
-            folder = self.folders[path]
-            folder.pairing = pair_folder(folder.media, folder.json, *self.known_of(folder))
-
-    def folder_of(self, entry: Entry) -> str:
-        """The path of the folder that a file was merged into."""
-        return self.aliases.get(entry.folder, entry.folder)
-
-    def known_of(self, folder: Folder) -> tuple[dict[str, SidecarGist], dict[str, int | None]]:
-        """What has been read of a folder's JSON files and media, by name."""
-        return (
-            {n: self.documents[each[0]].gist for n, each in folder.json.items() if each[0] in self.documents},
-            {n: self.recorded[each[0]] for n, each in folder.media.items() if each[0] in self.recorded},
+def _album_files(listing: Listing) -> dict[str, frozenset[str]]:
+    """The JSON files that are those of albums, by what they hold and by what other folders hold: names by folder."""
+    names = album_names(
+        (document.album.folder if document.album else folder.path, name, document.gist.title)
+        for folder in listing.folders.values()
+        for name, document in folder.documents.items()
+        if document.gist.kind == "titled"
+    )
+    return {
+        path: frozenset(
+            name
+            for name, document in folder.documents.items()
+            if document.gist.kind == "album" or (document.gist.kind == "titled" and is_named(name, names))
         )
-
-    def repeated(self) -> Iterator[tuple[Entry, Entry]]:
-        """Pairs (later, first) of files of one path and size in several parts: copies, if their bytes agree."""
-        for folder in self.folders.values():
-            for entries in (*folder.media.values(), *folder.json.values()):
-                for later in entries[1:]:
-                    if later.size == entries[0].size:
-                        yield later, entries[0]
-
-    def plan(self, copies: frozenset[Entry] = frozenset()) -> Plan:
-        """The plan; `copies` are the files of `repeated` whose bytes agree with the first's."""
-        items: list[MediaItem] = []
-        files = list(self.files)
-        albums: list[Album] = []
-        orphans: list[Orphan] = []
-        kinds: dict[str, FolderKind] = {}
-        metadata = self._album_files()
-        parents = {parent for path in self.folders for parent in _parents(path)}
-        kinds_without = {path: self._kind(self.folders[path], None) for path in self.folders}
-        by_year = any(kind.kind == "year" for kind in kinds_without.values())
-        for path in sorted(self.folders):
-            folder = self.folders[path]
-            assert folder.pairing is not None, "pair() comes first"
-            album = None if path in parents and not folder.media else self._album(folder, metadata)
-            album = replace(album, folder=path) if album else None
-            kind = self._kind(folder, album, by_year) if album else kinds_without[path]
-            if kind.kind == "day":  # what looks like an album's file is the day's
-                album = None
-            if kind.kind == "other" and path not in parents and not folder.media and self._holds_only_sidecars(folder):
-                album, kind = Album(folder.path, folder.path.rpartition("/")[2]), FolderKind("album")
-            kinds[path] = kind
-            if album:
-                albums.append(album)
-            orphans.extend(self._orphans(folder))
-            used: set[Entry] = set()
-            for entry, first, item in _media_items(folder, album.title if album else None, kind, copies):
-                if item is None:
-                    files.append(_copy(entry, first))
-                else:
-                    items.append(item)
-                    files.append(ListedFile(entry.path, entry.part, entry.size, "media"))
-                    if item.sidecar is not None:
-                        used.add(item.sidecar)
-            files.extend(self._json_files(folder, album, metadata, copies, used))
-        if len(files) != self.count:
-            raise AssertionError(f"{self.count:,} files were listed, but {len(files):,} have a state")
-        files = [_if_astray(file) for file in files]
-        files.sort(key=lambda file: (file.path, file.part))
-        return Plan(tuple(items), tuple(files), tuple(albums), tuple(orphans), kinds, dict(self.aliases))
-
-    def _album_files(self) -> frozenset[Entry]:
-        """The JSON files that are those of albums, by what they hold and by what other folders hold."""
-        titled = [
-            (entry, document.gist) for entry, document in self.documents.items() if document.gist.kind == "titled"
-        ]
-        names = album_names((entry.folder, entry.name, found.title) for entry, found in titled)
-        return frozenset(
-            entry
-            for entry, document in self.documents.items()
-            if document.gist.kind == "album" or (document.gist.kind == "titled" and is_named(entry.name, names))
-        )
-
-    def _year_of(self, sidecar: Entry) -> int | None:
-        document = self.documents.get(sidecar)
-        return document.year if document else None
-
-    def _orphans(self, folder: Folder) -> Iterator[Orphan]:
-        assert folder.pairing is not None
-        for name in folder.pairing.unused:
-            document = self.documents.get(folder.json[name][0])
-            if document and document.gist.kind == "item" and name not in folder.pairing.redundant:
-                yield Orphan(folder.json[name][0], document.gist.title, document.gist.taken)
-
-    def _kind(self, folder: Folder, album: Album | None, by_year: bool = False) -> FolderKind:
-        years = [year for entries in folder.json.values() if (year := self._year_of(entries[0])) is not None]
-        title = album.document.title or "" if album else None
-        return folder_kind(folder.path.rpartition("/")[2], title, years, by_year)
-
-    def _holds_only_sidecars(self, folder: Folder) -> bool:
-        """An album of which nothing is left but the sidecars of photos that lie in other folders (PhotoMigrator, help/04)."""
-        documents = [self.documents.get(entries[0]) for entries in folder.json.values()]
-        return bool(documents) and all(document and document.gist.kind == "item" for document in documents)
-
-    def _album(self, folder: Folder, metadata: frozenset[Entry]) -> Album | None:
-        found = [entries[0] for entries in folder.json.values() if entries[0] in metadata]
-        if not found:
-            return None
-        # What is an album's file beyond doubt first, "metadata.json" before "metadata(1).json".
-        first = min(found, key=lambda each: (self.documents[each].gist.kind != "album", len(each.name), each.name))
-        return self.documents[first].album
-
-    def _json_files(
-        self,
-        folder: Folder,
-        album: Album | None,
-        metadata: frozenset[Entry],
-        copies: frozenset[Entry],
-        used: set[Entry],
-    ) -> Iterator[ListedFile]:
-        for name, entries in folder.json.items():
-            in_use = next((entry for entry in entries if entry in used), None)
-            for entry in entries:
-                if entry in used:
-                    state, reason = "sidecar", None
-                elif entry in copies:
-                    yield _copy(entry, entries[0])
-                    continue
-                elif in_use is not None:
-                    state, reason = "unmatched_sidecar", f"another file of this path, in part {in_use.part}, is used"
-                elif entry is not entries[0]:
-                    state, _ = self._json_state(folder, name, entries[0], album, metadata)
-                    reason = f"not read, as part {entries[0].part} has another file of this path"
-                else:
-                    state, reason = self._json_state(folder, name, entry, album, metadata)
-                yield ListedFile(entry.path, entry.part, entry.size, state, reason)
-
-    def _json_state(
-        self, folder: Folder, name: str, entry: Entry, album: Album | None, metadata: frozenset[Entry]
-    ) -> tuple[str, str | None]:
-        """The state of a JSON file that is no photo's sidecar here, and why."""
-        document = self.documents.get(entry)
-        if document is None:
-            raise AssertionError(f"{entry.path!r} is neither paired nor read")
-        if document.error is not None:
-            return "unreadable", document.error
-        if entry in metadata:
-            if album is not None and album.metadata_path != entry.path:
-                return (
-                    "album_metadata",
-                    f"a second album's in one folder: what lies there is entered under {album.title!r}",
-                )
-            return "album_metadata", document.odd
-        if document.gist.kind != "item":
-            return "other_metadata", None
-        owner = folder.pairing.redundant.get(name) if folder.pairing else None
-        return (
-            "unmatched_sidecar",
-            f"{owner} has another sidecar" if owner else "no photo or video of this name in the folder",
-        )
+        for path, folder in listing.folders.items()
+        if folder.documents
+    }
 
 
-def year_of(taken: int | None) -> int | None:
-    """The year (UTC) of seconds since 1970; None where they are 0, by which Google says that there is no date."""
-    try:
-        return (datetime(1970, 1, 1) + timedelta(seconds=taken)).year if taken else None
-    except OverflowError:
+def _orphans(folder: Folder) -> Iterator[Orphan]:
+    assert folder.pairing is not None
+    if not folder.pairing.unused:
+        return
+    names, starts, entries = folder.json.names(), folder.json.starts(), folder.json.entries()
+    for number in folder.pairing.unused:
+        document = folder.documents.get(names[number])
+        if document and document.gist.kind == "item" and names[number] not in folder.pairing.redundant:
+            yield Orphan(entries[starts[number]], document.gist.title, document.gist.taken)
+
+
+def _kind(folder: Folder, album: Album | None, by_year: bool = False) -> FolderKind:
+    years = [year for document in folder.documents.values() if (year := document.year) is not None]
+    title = album.document.title or "" if album else None
+    return folder_kind(folder.path.rpartition("/")[2], title, years, by_year)
+
+
+def _holds_only_sidecars(folder: Folder) -> bool:
+    """An album of which nothing is left but the sidecars of photos that lie in other folders (PhotoMigrator, help/04)."""
+    documents = [folder.documents.get(name) for name in folder.json.names()]
+    return bool(documents) and all(document and document.gist.kind == "item" for document in documents)
+
+
+def _album(folder: Folder, named: Set[str]) -> Album | None:
+    """What an album's file in the folder says; `named` are the names of such files there."""
+    if not named:
         return None
+    # What is an album's file beyond doubt first, "metadata.json" before "metadata(1).json".
+    first = min(named, key=lambda name: (folder.documents[name].gist.kind != "album", len(name), name))
+    return folder.documents[first].album
 
 
-def _spellings(paths: Iterable[str]) -> list[list[str]]:
-    """Paths, or names, that differ in their Unicode form or in no-break spaces alone, as groups."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        if not path.isascii():
-            groups[normal(path)].append(path)
-    # A French container has a no-break space in one part and, unpacked otherwise, a plain blank in another.
-    plain = {path for path in paths if path.isascii() and path in groups}
-    for path in plain:
-        groups[path].append(path)
-    return [sorted(group) for group in groups.values() if len(group) > 1]
+def _plan_folder(
+    folder: Folder, kind: FolderKind, album: Album | None, metadata: Set[str], copies: Set[Entry]
+) -> FolderPlan:
+    copied, json_copied = _places(folder.media, copies), _places(folder.json, copies)
+    return FolderPlan(
+        folder,
+        kind,
+        album.title if album else None,
+        copied,
+        json_copied,
+        _json_states(folder, album, metadata, copied, json_copied),
+        len(folder.media) - len(copied),
+        sum(size for place, size in enumerate(folder.media.column("size")) if place not in copied),
+    )
 
 
-def _in_different_parts(parts: Iterable[set[str]]) -> bool:
-    """No part has two of them: then they are one. Two spellings in one part are two files."""
-    each = list(parts)
-    return sum(map(len, each)) == len(set().union(*each))
+def _places(files: Files, copies: Set[Entry]) -> frozenset[int]:
+    if not copies or not files.have_namesakes():
+        return frozenset()
+    return frozenset(place for place, entry in enumerate(files.entries()) if entry in copies)
 
 
-def _rank(entry: Entry) -> tuple[int, int, str, int]:
-    """The order of files of one path in several parts: the largest first, as a cut copy is smaller; then by content."""
-    return -entry.size, -1 if entry.crc32 is None else entry.crc32, entry.part, entry.at or 0
+def _json_states(
+    folder: Folder, album: Album | None, metadata: Set[str], copies: Set[int], json_copies: Set[int]
+) -> dict[int, State]:
+    """The states of the JSON files of a folder that are no sidecars in use, by their places."""
+    assert folder.pairing is not None
+    if not folder.json.have_namesakes():
+        if not folder.pairing.unused:
+            return {}
+        names = folder.json.names()
+        entries = folder.json.entries()
+        return {
+            number: _json_state(folder, names[number], entries[number], album, metadata)
+            for number in folder.pairing.unused
+        }
+    names, entries, spans = folder.json.names(), folder.json.entries(), list(folder.json.spans())
+    used = _used(folder, entries, spans, copies, json_copies)
+    states: dict[int, State] = {}
+    for name, (start, end) in zip(names, spans, strict=True):
+        in_use = next((place for place in range(start, end) if place in used), None)
+        for place in range(start, end):
+            if place in used or place in json_copies:
+                continue
+            if in_use is not None:
+                states[place] = (
+                    "unmatched_sidecar",
+                    f"another file of this path, in part {entries[in_use].part}, is used",
+                )
+                continue
+            state, reason = _json_state(folder, name, entries[start], album, metadata)
+            if place > start:
+                reason = f"not read, as part {entries[start].part} has another file of this path"
+            states[place] = state, reason
+    return states
+
+
+def _used(
+    folder: Folder,
+    json: Sequence[Entry],
+    spans: Sequence[tuple[int, int]],
+    copies: Set[int],
+    json_copies: Set[int],
+) -> set[int]:
+    """The places of the sidecars that media of the folder have."""
+    assert folder.pairing is not None
+    parts = list(folder.media.column("part"))
+    return {
+        _of_part(json, spans[sidecar], parts[place], json_copies)
+        for sidecar, (start, end) in zip(folder.pairing.sidecars, folder.media.spans(), strict=True)
+        if sidecar >= 0
+        for place in range(start, end)
+        if place not in copies
+    }
+
+
+def _of_part(json: Sequence[Entry], span: tuple[int, int], part: str, copies: Set[int]) -> int:
+    """The place of the sidecar out of the medium's own part, where several parts have one of this path."""
+    start, end = span
+    if end - start == 1:
+        return start
+    return next((place for place in range(start, end) if json[place].part == part and place not in copies), start)
+
+
+def _json_state(folder: Folder, name: str, entry: Entry, album: Album | None, metadata: Set[str]) -> State:
+    """The state of a JSON file that is no photo's sidecar here, and why."""
+    document = folder.documents.get(name)
+    if document is None:
+        raise AssertionError(f"{entry.path!r} is neither paired nor read")
+    if document.error is not None:
+        return "unreadable", document.error
+    if name in metadata:
+        if album is not None and album.metadata_path != entry.path:
+            return (
+                "album_metadata",
+                f"a second album's in one folder: what lies there is entered under {album.title!r}",
+            )
+        return "album_metadata", document.odd
+    if document.gist.kind != "item":
+        return "other_metadata", None
+    owner = folder.pairing.redundant.get(name) if folder.pairing else None
+    return (
+        "unmatched_sidecar",
+        f"{owner} has another sidecar" if owner else "no photo or video of this name in the folder",
+    )
 
 
 def _parents(path: str) -> Iterator[str]:
@@ -446,63 +439,48 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _sample(folder: Folder) -> list[str]:
-    """Sidecars that tell whether the year in a folder's name is that of its items, where the name alone does not."""
-    name = folder.path.rpartition("/")[2]
-    if folder.pairing is None or is_known_year_name(name) or year_in(name) is None:
-        return []
-    return sorted({pair.sidecar for pair in folder.pairing.pairs.values() if pair.sidecar is not None})[:SAMPLE]
+# Files in the order of their paths
 
 
-def _copy(later: Entry, first: Entry) -> ListedFile:
-    return ListedFile(later.path, later.part, later.size, "ignored", f"{COPY}{first.part}")
+def _before(folder: Folder) -> str:
+    """What comes before the paths of all files of a folder."""
+    return min((*folder.media.folders(), *folder.json.folders()), default="")
 
 
-def _if_astray(file: ListedFile) -> ListedFile:
-    return file if file.reason or not leads_astray(file.path) else replace(file, reason=_ASTRAY)
+def _merged(
+    folders: Sequence[tuple[str, Callable[[], Iterable[ListedFile]]]], others: Iterable[ListedFile]
+) -> Iterator[ListedFile]:
+    """All files by path and part. Each folder comes with what is before all of its paths, and is unpacked when that is reached:
+    folders that are open at a time lie inside each other."""
+    waiting = sorted(folders, key=lambda each: each[0], reverse=True)
+    streams: list[tuple[Place, int, ListedFile, Iterator[ListedFile]]] = []
+
+    def begin(number: int, files: Iterable[ListedFile]) -> None:
+        ordered = iter(sorted(files, key=_place))
+        for first in ordered:
+            heapq.heappush(streams, (_place(first), number, first, ordered))
+            return
+
+    begin(-len(waiting) - 1, others)
+    while waiting or streams:
+        while waiting and (not streams or waiting[-1][0] <= streams[0][0][0]):
+            begin(-len(waiting), waiting.pop()[1]())
+        if not streams:
+            continue
+        _, number, file, following = streams[0]
+        yield file
+        for file in following:
+            heapq.heapreplace(streams, (_place(file), number, file, following))
+            break
+        else:
+            heapq.heappop(streams)
 
 
-def _media_items(
-    folder: Folder, album: str | None, kind: FolderKind, copies: frozenset[Entry]
-) -> Iterator[tuple[Entry, Entry, MediaItem | None]]:
-    """Every media entry of a folder, the first of its name, and its item, or None for a copy."""
-    assert folder.pairing is not None
-    for name in sorted(folder.media):
-        entries = folder.media[name]
-        pair = folder.pairing.pairs.get(name, _NO_PAIR)
-        sidecars = folder.json[pair.sidecar] if pair.sidecar is not None else ()
-        original = file_id(folder.media[pair.edited_of][0].path) if pair.edited_of is not None else None
-        partner = file_id(folder.media[pair.live_partner][0].path) if pair.live_partner is not None else None
-        for number, entry in enumerate(entries):
-            if copies and entry in copies:
-                yield entry, entries[0], None
-                continue
-            problems = pair.problems
-            if number:
-                message = f"part {entries[0].part} holds another file of this path"
-                problems = (Problem("pair", "same_path", message), *problems)
-            if leads_astray(entry.path):
-                problems = (Problem("list", "odd_path", f"part {entry.part} has {_ASTRAY}"), *problems)
-            item = MediaItem(
-                media=entry,
-                file_id=file_id(entry.path, number and sum(other.path == entry.path for other in entries[:number])),
-                sidecar=_of_part(sidecars, entry.part, copies) if sidecars else None,
-                sidecar_rule=pair.rule,
-                edited_of=original,
-                live_partner=partner,
-                album=album,
-                folder_kind=kind.kind,
-                folder_date=kind.date,
-                problems=problems,
-            )
-            yield entry, entries[0], item
+def _place(file: ListedFile) -> Place:
+    return file.path, file.part
 
 
-def _of_part(entries: Sequence[Entry], part: str, copies: frozenset[Entry]) -> Entry:
-    """The sidecar out of the medium's own part, where several parts have one of this path."""
-    if len(entries) == 1:
-        return entries[0]
-    return next((entry for entry in entries if entry.part == part and entry not in copies), entries[0])
+# Shards
 
 
 def file_id(path: str, number: int = 0) -> str:
@@ -516,39 +494,20 @@ def file_id(path: str, number: int = 0) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def read_document(data: bytes, entry: Entry) -> Document:
-    """What a JSON file is. Bytes that are no JSON make a Document with `error`."""
-    try:
-        found = gist(data, entry.name)
-        album = odd = None
-        if found.kind in ("album", "titled"):
-            read, problems = parse_album(data)
-            title = read.title if read.title is not None else entry.folder.rpartition("/")[2]
-            album = Album(entry.folder, title, entry.path, read)
-            odd = "; ".join(problem.message for problem in problems) or None
-    except MediaError as error:
-        return unreadable_document(error.message)
-    return Document(found, album, odd=odd)
-
-
-def unreadable_document(reason: str) -> Document:
-    """A JSON file that could not be read."""
-    return Document(SidecarGist(kind="unreadable"), error=reason)
-
-
 def make_shards(
-    items: Sequence[MediaItem], shard_files: int = 0, all_tags: bool = False, workers: int = 1
+    items: Iterable[MediaItem], to_read: int, count: int, shard_files: int = 0, all_tags: bool = False, workers: int = 1
 ) -> Iterator[Shard]:
-    """The items in order, cut into shards of about equal cost; `shard_files` > 0 is the most files in one."""
+    """The items in order, `count` of them with `to_read` bytes to read, cut into shards of about equal cost; `shard_files` > 0
+    is the most files in one."""
     most_files = shard_files or SHARD_FILES
     fewest = min(FEWEST_FILES, most_files)
-    total = sum(item.media.to_read + BYTES_PER_FILE for item in items)
+    total = to_read + count * BYTES_PER_FILE
     enough = max(total / (SHARDS * max(workers, 2)), fewest * BYTES_PER_FILE)
     batch: list[MediaItem] = []
     cost = text = 0
     for item in items:
         batch.append(item)
-        cost += item.media.to_read + BYTES_PER_FILE
+        cost += _cost(item)
         text += item.sidecar.size if item.sidecar is not None else 0
         if len(batch) >= most_files or cost >= enough or text >= SHARD_TEXT:
             yield Shard(shard_name(batch, all_tags), tuple(batch))
@@ -557,24 +516,15 @@ def make_shards(
         yield Shard(shard_name(batch, all_tags), tuple(batch))
 
 
+def _cost(item: MediaItem) -> int:
+    return item.media.to_read + BYTES_PER_FILE
+
+
 def shard_name(items: Iterable[MediaItem], all_tags: bool = False) -> str:
     """A digest of everything that the rows of these items are made from, the version of extraction included."""
     digest = hashlib.blake2b(f"{EXTRACTION_VERSION} {all_tags}".encode(), digest_size=16)
     for item in items:
-        digest.update(
-            repr(
-                (
-                    item.media,
-                    item.file_id,
-                    item.sidecar,
-                    item.sidecar_rule,
-                    item.edited_of,
-                    item.live_partner,
-                    item.album,
-                    item.folder_kind,
-                    item.folder_date,
-                    item.problems,
-                )
-            ).encode("utf-8", "surrogateescape")
-        )
+        # An Entry writes itself by way of Python, a plain tuple does not.
+        planned = (tuple(item.media), item.file_id, item.sidecar and tuple(item.sidecar), *item[3:10])
+        digest.update(repr(planned).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

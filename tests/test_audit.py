@@ -6,8 +6,10 @@ import orjson
 import pytest
 
 from pipeline.audit import Audit, audit
+from pipeline.documents import read_document
 from pipeline.item import Entry
-from pipeline.planning import Listing, read_document
+from pipeline.listing import Listing
+from pipeline.planning import make_plan
 
 YEAR = "Takeout/Google Photos/Photos from 2019"
 ITEM = {"photoTakenTime": {"timestamp": "1564488000"}, "url": "u"}  # of 2019
@@ -26,7 +28,7 @@ def audited(files: dict[str, Any], missing: tuple[str, ...] = ()) -> Audit:
     listing.pair()
     while wanted := listing.to_read():
         listing.learn({entry: read_document(said[entry], entry) for entry in wanted})
-    return audit(listing.plan(), missing)
+    return audit(make_plan(listing), missing)
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"problems"},
     "resolve": {"media", "problems", "takeout"},
     "record": {"item", "media", "problems", "resolve", "takeout"},
-    "planning": {"item", "problems", "takeout"},
+    "documents": {"item", "problems", "takeout"},
+    "packed": {"item", "takeout"},
+    "listing": {"documents", "item", "packed", "problems", "takeout"},
+    "planning": {"documents", "item", "listing", "packed", "problems", "takeout"},
     "audit": {"item", "planning"},
     "places": set(),
-    "elsewhere": {"item", "planning", "problems", "takeout"},
+    "elsewhere": {"documents", "item", "planning", "problems", "takeout"},
     "explain": {"elsewhere", "problems", "record", "resolve", "takeout"},
     "verifying": {"item", "problems"},
     "storage": {
         "audit",
+        "documents",
         "explain",
         "item",
+        "listing",
         "places",
         "planning",
         "problems",
@@ -47,10 +52,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "audit",
         "cluster",
         "cost",
+        "documents",
         "elsewhere",
         "explain",
         "graph",
         "item",
+        "listing",
         "planning",
         "problems",
         "progress",
@@ -70,7 +77,20 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {"distributed": {"cluster", "worker"}, "dask.bag": {"graph"}, "typer": {"cli"}, "sqlite3": {"storage"}}
 
 #: Rooms that open nothing and read no clock.
-PURE = ("takeout", "planning", "audit", "elsewhere", "explain", "item", "record", "cost", "verifying")
+PURE = (
+    "takeout",
+    "documents",
+    "packed",
+    "listing",
+    "planning",
+    "audit",
+    "elsewhere",
+    "explain",
+    "item",
+    "record",
+    "cost",
+    "verifying",
+)
 
 
 def room(path: Path) -> str:

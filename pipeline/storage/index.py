@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.audit import FolderAudit
+from pipeline.documents import Album
 from pipeline.item import stored_bytes, stored_text
-from pipeline.planning import Album, ListedFile, Orphan
+from pipeline.listing import ListedFile
+from pipeline.planning import Orphan
 from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILE_COLUMNS, FILES, SCHEMA_VERSION, Column, Settled
 from pipeline.takeout.sidecar import Comment

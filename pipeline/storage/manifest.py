@@ -1,20 +1,18 @@
-"""The manifest: all the work of a run, planned, as one Parquet file with one row group per shard."""
+"""The manifest: all the work of a run, planned, as one file of Arrow record batches, one per shard."""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from zlib_ng import zlib_ng
 
 from pipeline.item import Entry, MediaItem, stored_text
 from pipeline.planning import Shard
-from pipeline.problems import Problem
+from pipeline.problems import OutputError, Problem
 from pipeline.storage.durable import whole_file
 
 #: An Entry, its fields in their order. Paths are kept as bytes: they need not be text.
@@ -52,48 +50,51 @@ _NONE = Entry("", "", 0)
 
 
 class ShardRef(NamedTuple):
-    """What the graph carries of a shard: its name, and where the manifest has its items."""
+    """What the graph carries of a shard: its name, where the manifest has its items, and what it costs (`Shard.cost`)."""
 
     name: str
-    row_group: int
+    offset: int
+    length: int
+    crc32: int
+    cost: int = 0
 
 
 def write_manifest(shards: Iterable[Shard], path: Path) -> list[ShardRef]:
-    """Write the manifest, one row group per shard, and return a reference to each shard, in order."""
+    """Write the manifest, shard by shard as they come, and return a reference to each, in order."""
     references = []
-    # As shards, it is read once, by us.
-    settings = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
-    with whole_file(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA, **settings) as writer:
-        for number, shard in enumerate(shards):
-            writer.write_table(_table(shard.items), row_group_size=max(len(shard.items), 1))
-            references.append(ShardRef(shard.name, number))
+    offset = 0
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        for shard in shards:
+            data = _batch(shard.items).serialize()
+            file.write(data)
+            references.append(ShardRef(shard.name, offset, data.size, zlib_ng.crc32(data), shard.cost))
+            offset += data.size
     return references
 
 
 def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
-    """The items of one shard."""
-    state = os.stat(path)
-    manifest = _manifest(path, state.st_mtime_ns, state.st_ino, threading.get_ident())
-    return list(_items(manifest.read_row_group(reference.row_group, use_threads=False)))
-
-
-@lru_cache(maxsize=64)
-def _manifest(path: str, _modified_ns: int, _inode: int, _thread: int) -> pq.ParquetFile:
-    """The open manifest; its footer is parsed once per thread, as threads cannot share it."""
-    return pq.ParquetFile(path)
+    """The items of one shard. Raises OutputError if the manifest is not what was written."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = os.pread(file.fileno(), reference.length, reference.offset)
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {os.strerror(error.errno or 0)}") from error
+    if len(data) != reference.length or zlib_ng.crc32(data) != reference.crc32:
+        raise OutputError(f"{path} is damaged: it is not what this run has written")
+    return list(_items(pa.ipc.read_record_batch(pa.py_buffer(data), _SCHEMA)))
 
 
 # By column: Arrow takes rows, and structs in them, apart one by one.
 
 
-def _table(items: Sequence[MediaItem]) -> pa.Table:
+def _batch(items: Sequence[MediaItem]) -> pa.RecordBatch:
     columns: dict[str, list[Any]] = {name: [getattr(item, name) for item in items] for name in _SCHEMA.names}
     columns["problems"] = [[_problem_row(problem) for problem in item.problems] for item in items]
     arrays = [
         _entry_array(columns[field.name]) if field.type == _ENTRY else pa.array(columns[field.name], field.type)
         for field in _SCHEMA
     ]
-    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+    return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
 
 
 def _entry_array(entries: Sequence[Entry | None]) -> pa.StructArray:
@@ -112,7 +113,7 @@ def _problem_row(problem: Problem) -> dict[str, str]:
     return {"stage": problem.stage, "kind": problem.kind, "message": stored_text(problem.message)}
 
 
-def _items(rows: pa.Table) -> Iterator[MediaItem]:
+def _items(rows: pa.RecordBatch) -> Iterator[MediaItem]:
     columns: dict[str, list[Any]] = {
         field.name: _entries(rows.column(field.name)) if field.type == _ENTRY else rows.column(field.name).to_pylist()
         for field in _SCHEMA
@@ -121,7 +122,7 @@ def _items(rows: pa.Table) -> Iterator[MediaItem]:
     return map(MediaItem, *columns.values())
 
 
-def _entries(column: pa.ChunkedArray) -> list[Entry | None]:
+def _entries(column: pa.StructArray) -> list[Entry | None]:
     paths, parts, *others = (each.to_pylist() for each in column.flatten())
     return [
         None if path is None else Entry(os.fsdecode(path), os.fsdecode(part), *values)

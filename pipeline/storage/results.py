@@ -60,7 +60,7 @@ class Results:
     @property
     def manifest(self) -> Path:
         """The plan of the run."""
-        return self.work / "manifest.parquet"
+        return self.work / "manifest.arrow"
 
     @property
     def shards(self) -> Path:
