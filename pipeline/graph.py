@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import dask.bag as db
 
-from pipeline.stages import extract, make_rows, read_archive, read_sidecars
+from pipeline.stages import Undated, date_media, extract, make_rows, read_archive, read_sidecars
 from pipeline.storage.library import Library
 from pipeline.storage.manifest import ShardRef, read_items
 from pipeline.storage.parts import Part
@@ -43,3 +43,8 @@ def build(
 def build_listing(parts: Sequence[Part], known: str, all_tags: bool) -> db.Bag:
     """The bag of one ArchiveRead per archive that can only be read front to back: its listing is its extraction."""
     return db.from_sequence(parts, npartitions=len(parts)).map(read_archive, known, all_tags)
+
+
+def build_dating(undated: Sequence[Undated], library: Library) -> db.Bag:
+    """The bag of what some media say of their time, one dict for each Undated."""
+    return db.from_sequence(undated, npartitions=len(undated)).map(date_media, library)

@@ -15,7 +15,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from zlib_ng import zlib_ng
 
@@ -317,6 +317,18 @@ def recorded_at(media: Entry, library: Library) -> int | None:
         facts = read_facts(file, file.read_at(0, HEAD), media.name, False)
         return _own_time(facts.picture, facts.clip)
     return None
+
+
+class Undated(NamedTuple):
+    """Some media whose own times are asked for."""
+
+    name: str
+    media: tuple[Entry, ...]
+
+
+def date_media(undated: Undated, library: Library) -> dict[Entry, int | None]:
+    """What each of some media itself says of its time."""
+    return {media: recorded_at(media, library) for media in undated.media}
 
 
 def _own_time(picture: Picture | None, clip: Clip | None) -> int | None:

@@ -8,8 +8,13 @@ import psutil
 import pytest
 
 from pipeline import Settings, scan
+from pipeline.api import date_on
 from pipeline.cluster import ClusterError, existing_cluster, local_cluster
+from pipeline.item import Entry
+from pipeline.stages import recorded_at
+from pipeline.storage.library import Library
 from tests.conftest import write_tree
+from tests.media.blocks import jpeg, tiff
 
 
 class Spy:
@@ -63,6 +68,18 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
                     Client(address, timeout="1s", set_as_default=False)
     with pytest.raises(ValueError, match="No client"):
         default_client()
+
+
+def test_workers_find_out_what_media_say_of_their_time(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    files = {f"Takeout/P/{n}.jpg": jpeg(tiff({}, {0x9003: (2, f"2019:07:30 12:00:{n:02}")})) for n in range(40)}
+    library = Library.of([write_tree(tmp_path / "in", {**files, "Takeout/P/x.jpg": b"no photo"})])
+    media = [found for found in library.walk() if isinstance(found, Entry)]
+    with local_cluster(1, scratch) as compute:
+        found = date_on(lambda: compute, library, media)
+    assert found == {each: recorded_at(each, library) for each in media}
+    assert len(set(found.values())) == 41
 
 
 def _never(references: Any) -> Any:
