@@ -21,6 +21,10 @@ _M_ARENA_MAX, _ARENAS = -8, 2
 _COLLECT_AFTER = 20_000
 
 
+_LIBC = ctypes.CDLL(None)
+_trim = getattr(_LIBC, "malloc_trim", None)
+
+
 class _Hidden(MetaPathFinder):
     """Makes one package look as if it were not installed."""
 
@@ -48,7 +52,7 @@ def make_lean() -> None:
 
     # Arrow takes over SIGINT while it reads; one that comes as it ends was seen to be lost.
     pa.enable_signal_handlers(False)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(_LIBC, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)
     if "pandas" in sys.modules:
@@ -59,3 +63,9 @@ def make_lean() -> None:
         pa.array([None])
     finally:
         sys.meta_path.remove(hidden)
+
+
+def give_back() -> None:
+    """Give memory that is free but lies between what is used back to the system, which glibc does at the top alone."""
+    if _trim is not None:
+        _trim(0)

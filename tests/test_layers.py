@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "documents",
         "explain",
         "item",
+        "lean",
         "listing",
         "places",
         "planning",

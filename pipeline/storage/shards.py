@@ -18,6 +18,7 @@ import pyarrow as pa
 from zlib_ng import zlib_ng
 
 from pipeline.item import OPERATIONS
+from pipeline.lean import give_back
 from pipeline.record import RECORD
 from pipeline.storage.durable import whole_file
 from pipeline.storage.manifest import ShardRef
@@ -61,6 +62,8 @@ def write_shard(
     with whole_file(shard_path(folder, reference.name)) as temporary, temporary.open("wb") as file:
         file.write(data)
         file.write(_check(data))
+    del table, stream, data
+    give_back()  # eight workers would keep 20 MB of buffers between them, each until its next shard
     writing = time.perf_counter() - started
     return [
         ShardDone(
