@@ -28,8 +28,8 @@ EXTRACTION_VERSION = 3
 #: What one file costs besides its bytes, as so many bytes more: about 0.3 ms against 12 GB/s.
 BYTES_PER_FILE = 3_000_000
 #: Shards per worker, at least (small libraries excepted), so that all end together: each costs some 8 ms of its own. And files
-#: per shard, at most.
-SHARDS, SHARD_FILES = 6, 512
+#: per shard, at most; and in the shards that all workers have in memory, which take some 20 kB a file.
+SHARDS, SHARD_FILES, FILES_AT_A_TIME = 6, 512, 2048
 _ASTRAY = "a path that leads out of the folder that it is unpacked in: kept as it is, never used"
 #: Begins the reason of a file that is a copy of one in another part, whose name follows.
 COPY = "same path and content as in part "
@@ -499,7 +499,7 @@ def make_shards(
 ) -> Iterator[Shard]:
     """The items in order, `count` of them with `to_read` bytes to read, cut into shards of about equal cost; `shard_files` > 0
     is the most files in one."""
-    most_files = shard_files or SHARD_FILES
+    most_files = shard_files or max(FEWEST_FILES, min(SHARD_FILES, FILES_AT_A_TIME // max(workers, 1)))
     fewest = min(FEWEST_FILES, most_files)
     total = to_read + count * BYTES_PER_FILE
     enough = max(total / (SHARDS * max(workers, 2)), fewest * BYTES_PER_FILE)
