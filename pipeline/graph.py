@@ -28,6 +28,9 @@ def build(
     Its elements are shard references; a task reads its own slice of the manifest, keeps everything else to itself
     and leaves the rows in the folder `shards`. `threads` I/O threads per task run ahead of extraction (0: none);
     `verify` has members of archives read whole.
+
+    A chain is fused into one task, whose rows are never together. If its end asked for the reference again there would be
+    two, and all rows of a shard the result of the one that waits for the other.
     """
     names = db.from_sequence(references, npartitions=len(references))
     return (
@@ -36,7 +39,7 @@ def build(
         .map_partitions(read_sidecars, library, threads)
         .map(extract, all_tags, verify)
         .map(make_rows)
-        .map_partitions(write_shard, names, shards)
+        .map_partitions(write_shard, shards)
     )
 
 

@@ -83,6 +83,7 @@ class MediaItem(NamedTuple):  # and no dataclass: it is added to twice on its wa
     clip: Clip | None = None
     tags: dict[str, str] | None = None
     spent: tuple[float, ...] = (0.0,) * len(OPERATIONS)  # seconds
+    shard: str = ""  # the name of the shard that it was read from
 
 
 def stored_text(path: str) -> str:

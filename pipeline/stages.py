@@ -15,7 +15,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from zlib_ng import zlib_ng
 
@@ -29,6 +29,7 @@ from pipeline.storage.files import OpenFile
 from pipeline.storage.known import KnownWriter, writing
 from pipeline.storage.library import InputFile, Library, opened
 from pipeline.storage.parts import Part
+from pipeline.storage.shards import Row
 from pipeline.storage.tars import ENDS_INSIDE, TarMember, read_tar
 from pipeline.takeout.names import classify_name
 from pipeline.takeout.sidecar import parse_sidecar
@@ -286,7 +287,7 @@ def _add_member(member: TarMember, known: KnownWriter, all_tags: bool, spent: di
     kind = classify_name(entry.folder, entry.name).kind
     row = document = None
     if kind == "media_candidate":
-        row, seconds = make_rows(extract((MediaItem(media=entry, file_id=""), content), all_tags))
+        row, seconds, _ = make_rows(extract((MediaItem(media=entry, file_id=""), content), all_tags))
         for operation, more in zip(OPERATIONS, seconds, strict=True):
             # What is read and drained on the way is inflated on the way.
             spent["content_read" if operation == "crc32" else operation] += more
@@ -356,12 +357,12 @@ def have_same_bytes(one: Entry, other: Entry, library: Library) -> bool:
     return False
 
 
-def make_rows(item: MediaItem) -> tuple[dict[str, Any], tuple[float, ...]]:
-    """The row of a finished item, and the seconds that each of OPERATIONS took for it."""
+def make_rows(item: MediaItem) -> Row:
+    """The row of a finished item, the seconds that each of OPERATIONS took for it, and the shard that it goes to."""
     started = perf_counter()
     row = to_record(item)
     *before, _ = item.spent
-    return row, (*before, perf_counter() - started)
+    return row, (*before, perf_counter() - started), item.shard
 
 
 def _no_time() -> dict[str, float]:

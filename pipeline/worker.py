@@ -25,7 +25,6 @@ import distributed.protocol  # noqa: E402
 import distributed.worker  # noqa: E402
 import numpy.random  # noqa: E402, F401
 import pyarrow as pa  # noqa: E402
-import pyarrow.parquet as pq  # noqa: E402
 import tornado.platform.asyncio  # noqa: E402, F401
 
 import pipeline.graph  # noqa: E402, F401
@@ -43,7 +42,7 @@ dask.config.refresh = lambda *_, **__: None
 
 
 def _first_row() -> None:
-    """Make one row, write it and read it again: whatever the first time makes (tables of OpenSSL, Arrow, libmagic, the map of
+    """Make one row and write it: whatever the first time makes (tables of OpenSSL, Arrow, libmagic, the map of
     time zones, compiled patterns) is made once and for all workers."""
     ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     mime(b"text", "a", "")
@@ -51,8 +50,8 @@ def _first_row() -> None:
     document, _ = parse_sidecar(b'{"title": "a.jpg", "photoTakenTime": {"timestamp": "1564488000"}}')
     row = to_record(MediaItem(media=Entry("a.jpg", "", 1, 1), file_id="", document=document))
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist([row], schema=RECORD), sink, compression="lz4", use_dictionary=False)
-    pq.ParquetFile(pa.BufferReader(sink.getvalue())).read(use_threads=False)
+    with pa.ipc.new_stream(sink, RECORD) as writer:
+        writer.write_table(pa.Table.from_pylist([row], schema=RECORD))
 
 
 _first_row()

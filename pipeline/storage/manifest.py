@@ -81,7 +81,8 @@ def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
         raise OutputError(f"cannot read {path}: {os.strerror(error.errno or 0)}") from error
     if len(data) != reference.length or zlib_ng.crc32(data) != reference.crc32:
         raise OutputError(f"{path} is damaged: it is not what this run has written")
-    return list(_items(pa.ipc.read_record_batch(pa.py_buffer(data), _SCHEMA)))
+    planned = _items(pa.ipc.read_record_batch(pa.py_buffer(data), _SCHEMA))
+    return [item._replace(shard=reference.name) for item in planned]
 
 
 # By column: Arrow takes rows, and structs in them, apart one by one.

@@ -9,7 +9,6 @@ import pytest
 from pipeline.item import OPERATIONS, Entry, MediaItem
 from pipeline.record import Settled, to_record
 from pipeline.storage.durable import private_folder
-from pipeline.storage.manifest import ShardRef
 from pipeline.storage.results import Results, write_media
 from pipeline.storage.shards import read_shard, shard_path, write_shard
 
@@ -20,8 +19,8 @@ def write(folder: Path, name: str, years: list[int]) -> None:
     rows = []
     for number, year in enumerate(years):
         item = MediaItem(media=Entry(f"Takeout/{name}-{number}.jpg", "part", number), file_id=f"{name}-{number}")
-        rows.append(({**to_record(item), "taken_year": year, "taken_at": datetime(2001, 2, 3)}, NO_TIME))
-    (done,) = write_shard(rows, [ShardRef(name, 0)], str(folder))
+        rows.append(({**to_record(item), "taken_year": year, "taken_at": datetime(2001, 2, 3)}, NO_TIME, name))
+    (done,) = write_shard(rows, str(folder))
     assert (done.name, done.files, done.bytes) == (name, len(years), sum(range(len(years))))
 
 
@@ -30,6 +29,11 @@ def test_a_shard_comes_back_as_it_was_written(tmp_path: Path) -> None:
     found = read_shard(tmp_path, "one")
     assert found.column("path").to_pylist() == ["Takeout/one-0.jpg", "Takeout/one-1.jpg"]
     assert found.column("taken_year").to_pylist() == [2001, 0]
+
+
+def test_rows_are_taken_as_they_are_made(tmp_path: Path) -> None:
+    write(tmp_path, "many", list(range(150)))
+    assert read_shard(tmp_path, "many").column("taken_year").to_pylist() == list(range(150))
 
 
 def test_a_damaged_shard_is_never_read_as_data(tmp_path: Path) -> None:
