@@ -32,9 +32,10 @@ from pipeline.planning import (
 )
 from pipeline.problems import Problem, UsageError, noting
 from pipeline.progress import Silent, Watch, following
-from pipeline.settings import Settings
+from pipeline.settings import Settings, cache_folder
 from pipeline.storage.known import progress
 from pipeline.storage.library import Library, opened
+from pipeline.storage.measured import Measured, kept_constants
 from pipeline.storage.parts import Refused, is_inside, library_name, real_path, source_of, why_closed
 
 if TYPE_CHECKING:
@@ -92,13 +93,23 @@ def scan(
     Raises InputError, OutputError, UsageError, SettingsError or ClusterError with one line for the user; results of an
     earlier run then stay as they were.
     """
+    settings = settings or Settings()
+    library = Library.of(_as_list(inputs), settings.merge)
+    folder = _output_folder(_as_list(inputs), output, library)
+    watch = watch or Silent()
+    if settings.mode == "auto" and (note := measured().note):
+        watch.note(note)
+    return scan_library(library, _as_list(inputs), folder, settings, watch, Clock())
+
+
+def scan_library(
+    library: Library, inputs: Sequence[AnyPath], folder: Path, settings: Settings, watch: Watch, clock: Clock
+) -> dict[str, Any]:
+    """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`."""
     from pipeline.storage.index import Index
     from pipeline.storage.package import data_package, datasette_metadata
     from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
 
-    settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
-    library = Library.of(_as_list(inputs), settings.merge)
-    folder = _output_folder(_as_list(inputs), output, library)
     with (
         closing(library),
         given_cluster(settings.scheduler) as given,
@@ -114,7 +125,7 @@ def scan(
         with clock.stage("settle"):
             counts = index.counts()
         check_totals(counts, work.listed, work.media)
-        report = make_report(_as_list(inputs), folder, library, settings, work, done, counts, clock)
+        report = make_report(inputs, folder, library, settings, work, done, counts, clock)
         with clock.stage("write"), ThreadPoolExecutor(1) as beside:
             write_files(results, index.files())
             finishing = beside.submit(index.finish, report)  # SQLite and Parquet each leave a core to the other
@@ -288,7 +299,10 @@ def _archives_mode(settings: Settings, count: int, size: int) -> str:
     from pipeline.cluster import loopback_works
 
     mode = given_mode(settings) or cost.archives_mode(
-        count=count, size=size, processes=min(worker_processes(settings), cores())
+        count=count,
+        size=size,
+        processes=min(worker_processes(settings), cores()),
+        constants=measured().constants or cost.MEASURED,
     )
     return "sequential" if mode == "parallel" and not loopback_works() else mode
 
@@ -461,7 +475,14 @@ def faster_mode(settings: Settings, files: int, size: int) -> str:
         processes=worker_processes(settings),
         cores=cores(),
         free_memory=free_memory(),
+        constants=measured().constants or cost.MEASURED,
     )
+
+
+def measured() -> Measured:
+    """What `bench` has measured of this machine, if it has."""
+    folder = cache_folder()
+    return Measured() if folder is None else kept_constants(folder, cores())
 
 
 def cores() -> int:
@@ -594,6 +615,9 @@ def plan(
     """
     settings, watch = settings or Settings(), watch or Silent()
     library = Library.of(_as_list(inputs), settings.merge)
+    known = measured()
+    if known.note:
+        watch.note(known.note)
     with closing(library), private_scratch() as scratch:
         library, _ = read_archives(library, scratch, settings, watch)
         listing = list_library(library, watch)
@@ -629,6 +653,7 @@ def plan(
         "mode": mode,
         "threads": io_threads(settings),
         "processes": worker_processes(settings),
+        "measured_at": known.at,
         "predicted": {
             each: asdict(
                 cost.predict(
@@ -640,6 +665,7 @@ def plan(
                     threads=io_threads(settings),
                     processes=worker_processes(settings),
                     cores=cores(),
+                    constants=known.constants or cost.MEASURED,
                 )
             )
             for each in ("sequential", "parallel")
@@ -774,11 +800,17 @@ def _output_folder(inputs: Sequence[AnyPath], output: AnyPath | None, library: L
     folder = Path(real_path(output))
     if stored_bytes(str(folder)) is not None:  # Arrow takes paths as text
         raise UsageError(f"the name of the results folder {folder} is not UTF-8: choose another with -o")
+    return folder_apart(folder, library, "the results folder")
+
+
+def folder_apart(given: AnyPath, library: Library, title: str, option: str = "-o") -> Path:
+    """The folder that is to be written, resolved. Raises UsageError if it and an input lie inside each other."""
+    folder = Path(real_path(given))
     for part in library.parts:
         if part.form == "folder" and is_inside(str(folder), part.root):
-            raise UsageError(f"the results folder {folder} lies inside the input {part.root}: choose another with -o")
+            raise UsageError(f"{title} {folder} lies inside the input {part.root}: choose another with {option}")
         if is_inside(part.root, str(folder)):
-            raise UsageError(f"the input {part.root} lies inside the results folder {folder}: choose another with -o")
+            raise UsageError(f"the input {part.root} lies inside {title} {folder}: choose another with {option}")
     return folder
 
 

@@ -65,6 +65,17 @@ class Settings:
         return cls(**values)
 
 
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Where what was measured of this machine is kept; None for a user without a home."""
+    given = environment.get("XDG_CACHE_HOME", "")
+    if given.startswith("/"):  # as the specification of these folders has it
+        return Path(given) / "takeout-index"
+    try:
+        return Path.home() / ".cache" / "takeout-index"
+    except RuntimeError:
+        return None
+
+
 def _types() -> dict[str, type]:
     hints = get_type_hints(Settings)
     return {field.name: hints[field.name] for field in fields(Settings)}

@@ -12,6 +12,16 @@ import pytest
 
 from pipeline.synthetic import make_library
 
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own: what was measured on this machine changes no test, and no test changes that."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -12,6 +12,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "problems": set(),
     "lean": set(),
     "cost": set(),
+    "sampling": set(),
+    "pictures": set(),
     "synthetic": set(),
     "progress": set(),
     "takeout": {"problems"},
@@ -28,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "verifying": {"item", "problems"},
     "storage": {
         "audit",
+        "cost",
         "explain",
         "item",
         "places",
@@ -61,16 +64,35 @@ MAY_IMPORT: dict[str, set[str]] = {
         "verifying",
     },
     "summary": {"cost", "progress"},
-    "cli": {"api", "lean", "problems", "progress", "settings", "summary", "synthetic"},
+    "bench": {
+        "api",
+        "cluster",
+        "cost",
+        "item",
+        "pictures",
+        "planning",
+        "problems",
+        "progress",
+        "sampling",
+        "settings",
+        "storage",
+    },
+    "cli": {"api", "bench", "lean", "problems", "progress", "settings", "summary", "synthetic"},
     "__init__": {"api", "record", "settings"},
     "__main__": {"cli"},
 }
 
 #: Packages that one room alone may import.
-ONLY = {"distributed": {"cluster", "worker"}, "dask.bag": {"graph"}, "typer": {"cli"}, "sqlite3": {"storage"}}
+ONLY = {
+    "distributed": {"cluster", "worker"},
+    "dask.bag": {"graph"},
+    "typer": {"cli"},
+    "matplotlib": {"pictures"},
+    "sqlite3": {"storage"},
+}
 
 #: Rooms that open nothing and read no clock.
-PURE = ("takeout", "planning", "audit", "elsewhere", "explain", "item", "record", "cost", "verifying")
+PURE = ("takeout", "planning", "audit", "elsewhere", "explain", "item", "record", "cost", "sampling", "verifying")
 
 
 def room(path: Path) -> str:

@@ -77,6 +77,13 @@ def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
     return list(_items(manifest.read_row_group(reference.row_group, use_threads=False)))
 
 
+def read_manifest(path: Path) -> Iterator[MediaItem]:
+    """Every item of the manifest, in order."""
+    with pq.ParquetFile(path) as manifest:
+        for number in range(manifest.num_row_groups):
+            yield from _items(manifest.read_row_group(number, use_threads=False))
+
+
 @lru_cache(maxsize=64)
 def _manifest(path: str, _modified_ns: int, _inode: int, _thread: int) -> pq.ParquetFile:
     """The open manifest; its footer is parsed once per thread, as threads cannot share it."""
