@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import archives, pairing
+from benchmarks import archives, pairing, prediction
 from benchmarks.floor import media_files, read_all
 from benchmarks.runs import PYTHON, command, peak_memory_mb, quickest, scan
 from pipeline.synthetic import make_library
@@ -102,6 +102,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         "places_s": {"seconds": report["stages"]["places"], "of": report["stages"]["total"]},
         "pairing_us_per_name": pairing.measure(),
         "archives": archives.measure(folder / "archives", files, image_bytes, rounds // 2),
+        "prediction": prediction.measure(folder / "prediction", 20_000, files, max(rounds // 2, 1)),
         "operations_ms": {name: each["ms_per_file"] for name, each in report["operations"].items()},
     }
 
@@ -123,6 +124,7 @@ def table(found: dict[str, Any]) -> str:
         ),
         *pairing.rows(found["pairing_us_per_name"]),
         *archives.rows(found["archives"]),
+        *prediction.rows(found["prediction"]),
     ]
     operations = ", ".join(f"{name} {value:.3f}" for name, value in found["operations_ms"].items())
     lines = ["| measured | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]

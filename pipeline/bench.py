@@ -42,7 +42,7 @@ from pipeline.progress import Silent, Watch, clock
 from pipeline.sampling import SMALLER, representative, sample_size
 from pipeline.settings import Settings, cache_folder
 from pipeline.storage.library import Library, opened
-from pipeline.storage.manifest import ShardRef, read_items, read_manifest, write_manifest
+from pipeline.storage.manifest import ShardRef, read_items, read_manifest, shards_in, write_manifest
 from pipeline.storage.measured import keep_constants
 from pipeline.storage.results import Results
 
@@ -62,9 +62,16 @@ _SAMPLE = "sample"
 
 
 def bench(
-    inputs: Sequence[AnyPath], sample: int | None, output: AnyPath, settings: Settings, watch: Watch
+    inputs: Sequence[AnyPath],
+    sample: int | None,
+    output: AnyPath,
+    settings: Settings,
+    watch: Watch,
+    longest: float = LONGEST,
 ) -> dict[str, Any]:
     """Measure this machine with this input: a `sample` of so many photos and videos, None: as many as suffice.
+
+    After `longest` seconds no setting is begun but those that predictions rest on.
 
     Returns what was measured and predicted, and keeps the constants in the user's cache. The report also goes to the folder
     `output`, as ``bench.json``. Raises UsageError for a sample that cannot be, InputError and RunError.
@@ -79,7 +86,9 @@ def bench(
         library, survey = _surveyed(library, inputs, scratch, settings, watch)
         items = list(_sample_of(scratch, survey, sample))
         looked = _look(library, items, io_threads(settings), watch)
-        runs, skipped = _measured(library, inputs, items, scratch, settings, watch, started) if items else ([], [])
+        runs, skipped = (
+            _measured(library, inputs, survey, items, scratch, settings, watch, longest) if items else ([], [])
+        )
     main = _main_settings(settings)[1]
     constants = cost.fitted(survey, runs, main)
     if looked.disk_mb_per_s:
@@ -166,15 +175,18 @@ def _surveyed(
         times.append({name: measured.stages[name] for name in ("list", "pair", "plan") if name in measured.stages})
     stages = {name: min(each[name] for each in times) for name in times[0]}
     files = size = 0
+    shards = 1
     if results.manifest.exists():
         for item in read_manifest(results.manifest):
             files, size = files + 1, size + item.media.to_read
+        shards = shards_in(results.manifest)
     if tars:
         library = replace(library, known=str(results.known))
     at_work = min(worker_processes(settings), cores(), len(tars)) if settings.mode == "auto" and tars else 1
     return library, Survey(
         files=files,
         size=size,
+        shards=shards,
         stages=stages,
         archives=len(tars),
         archives_size=tars_size,
@@ -302,16 +314,19 @@ def _other_settings(settings: Settings) -> list[Setting]:
 def _measured(
     library: Library,
     inputs: Sequence[AnyPath],
+    survey: Survey,
     items: Sequence[MediaItem],
     scratch: Path,
     settings: Settings,
     watch: Watch,
-    started: float,
+    longest: float,
 ) -> tuple[list[Run], list[Setting]]:
     """Scan two samples by every setting, as long as there is time. Returns the runs, and the settings there was none for."""
     from pipeline.cluster import loopback_works
 
     few = max(1, round(len(items) * SMALLER))
+    # Shards as large as those of the whole, if one process works at them; several need some each, as they have of the whole.
+    shard_files = settings.shard_files or -(-survey.files // survey.shards)
     smaller = [items[number] for number in representative([_key(item) for item in items], few)]
     samples = {len(chosen): _write_sample(chosen, scratch) for chosen in (items, smaller)}
     scan = partial(_scan_apart, library, inputs, scratch / "results", settings)
@@ -327,18 +342,17 @@ def _measured(
             break
         for setting in main:
             for count in sorted(samples, reverse=True):
-                watch.step(
-                    f"round {number + 1}: {count:,} files, {_said(setting)} ({clock(time.monotonic() - started)})"
-                )
-                runs.append(scan(setting, samples[count], with_memory=number == 0))
+                watch.step(f"round {number + 1}: {count:,} files, {_said(setting)} ({clock(time.monotonic() - begun)})")
+                size = shard_files if setting[0] == "sequential" else settings.shard_files
+                runs.append(scan(setting, samples[count], size, with_memory=number == 0))
     skipped = []
     for setting in others:
-        if time.monotonic() - begun > LONGEST:
+        if time.monotonic() - begun >= longest:
             skipped.append(setting)
             continue
         for with_memory in (True, False):
-            watch.step(f"{len(items):,} files, {_said(setting)} ({clock(time.monotonic() - started)})")
-            runs.append(scan(setting, samples[len(items)], with_memory=with_memory))
+            watch.step(f"{len(items):,} files, {_said(setting)} ({clock(time.monotonic() - begun)})")
+            runs.append(scan(setting, samples[len(items)], settings.shard_files, with_memory))
     return runs, skipped
 
 
@@ -362,11 +376,12 @@ def _scan_apart(
     settings: Settings,
     setting: Setting,
     sample: Path,
+    shard_files: int,
     with_memory: bool,
 ) -> Run:
     """One measurement: a scan of the sample by a process of its own, from its start to its end."""
     mode, threads, processes = setting
-    settings = replace(settings, mode=mode, threads=threads, processes=processes)
+    settings = replace(settings, mode=mode, threads=threads, processes=processes, shard_files=shard_files)
     arguments = ["scan-sample", "--sample", str(sample), "--known", library.known, "--output", str(output)]
     arguments += ["--settings", json.dumps(asdict(settings)), "--", *(os.fspath(given) for given in inputs)]
     began = time.perf_counter()
@@ -472,7 +487,6 @@ def _report(
     """What was measured and what it lets expect; times in seconds where they are not in milliseconds by name."""
     best = cost.quickest(runs)
     whole = max((run.files for run in runs), default=0)
-    sequential = best.get((("sequential", 0, 1), whole))
     mean = survey.size / survey.files if survey.files else 0.0
     from_disk = looked.disk_mb_per_s / looked.cold_share if looked.disk_mb_per_s else None
     predicted = partial(_both_modes, settings=settings, constants=replace(constants, disk_mb_per_s=from_disk))
@@ -499,7 +513,7 @@ def _report(
             "cold_share": round(looked.cold_share, 4),
             "disk_mb_per_s": round(looked.disk_mb_per_s, 1) if looked.disk_mb_per_s else None,
         },
-        "operations_ms": _operations_table(sequential, constants) if sequential else {},
+        "operations_ms": _operations_table(mean / 1e6, constants) if runs else {},
         "settings": list(_settings_table(best, whole)) if runs else [],
         "not_measured": [_said(setting) for setting in skipped],
         "predicted": {str(files): predicted(files, files * mean) for files in SIZES} if items else {},
@@ -513,16 +527,14 @@ def _report(
     }
 
 
-def _operations_table(run: Run, constants: Constants) -> dict[str, float]:
+def _operations_table(mean_mb: float, constants: Constants) -> dict[str, float]:
     """Milliseconds per file of each operation, those of the main process and all others included."""
-    spent = {
-        name: sum(run.operations.get(each, 0.0) for each in ours) / run.files * 1000
-        for name, ours in cost.OPERATIONS.items()
-    }
     return {
         name: round(value, 4)
         for name, value in {
-            **spent,
+            **{name: getattr(constants, name) for name in cost.OPERATIONS},
+            "crc_read": constants.crc_read + constants.read_per_mb * mean_mb,
+            "crc_compute": constants.crc_compute + constants.crc_per_mb * mean_mb,
             "other": constants.other,
             "listing": constants.listing,
             "settling": constants.settling,

@@ -224,6 +224,7 @@ class Survey:
 
     files: int  # media files
     size: int  # bytes that a scan reads of them
+    shards: int = 1
     stages: Mapping[str, float]  # seconds, archives apart
     archives: int = 0
     archives_size: int = 0
@@ -293,7 +294,7 @@ def fitted(survey: Survey, runs: Sequence[Run], setting: tuple[str, int, int], b
     names = set(survey.stages)
     _, extracting = line(*((run.files, run.stages[_EXTRACT]) for run in (small, large)))
     _, settling = line(*((run.files, _settling(run, names)) for run in (small, large)))
-    operations = _operations(large)
+    operations = _operations(small, large)
     shared = max(extracting * 1000, sum(operations.values()))
     file_mb = large.size / MB / large.files
     started = min(_besides(run, names) - run.files * (extracting + settling) for run in (small, large))
@@ -337,10 +338,13 @@ def _settling(run: Run, surveyed: Iterable[str]) -> float:
     return sum(seconds for name, seconds in run.stages.items() if name not in {*_OTHERS, *surveyed})
 
 
-def _operations(run: Run) -> dict[str, float]:
-    """Milliseconds per file of the model's operations."""
-    spent = {name: seconds / max(run.files, 1) * 1000 for name, seconds in run.operations.items()}
-    return {name: sum(spent.get(each, 0.0) for each in ours) for name, ours in OPERATIONS.items()}
+def _operations(small: Run, large: Run) -> dict[str, float]:
+    """Milliseconds per file of the model's operations. What the first file of all costs, as it loads a library, is left out."""
+    found = {}
+    for name, ours in OPERATIONS.items():
+        spent = (sum(run.operations.get(each, 0.0) for each in ours) for run in (small, large))
+        found[name] = line(*zip((small.files, large.files), spent, strict=True))[1] * 1000
+    return found
 
 
 def _by_size(operations: Mapping[str, float], file_mb: float, base: Constants) -> dict[str, float]:

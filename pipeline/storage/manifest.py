@@ -84,6 +84,12 @@ def read_manifest(path: Path) -> Iterator[MediaItem]:
             yield from _items(manifest.read_row_group(number, use_threads=False))
 
 
+def shards_in(path: Path) -> int:
+    """How many shards the manifest has."""
+    with pq.ParquetFile(path) as manifest:
+        return int(manifest.num_row_groups)
+
+
 @lru_cache(maxsize=64)
 def _manifest(path: str, _modified_ns: int, _inode: int, _thread: int) -> pq.ParquetFile:
     """The open manifest; its footer is parsed once per thread, as threads cannot share it."""
