@@ -97,6 +97,8 @@ def scan(
     library = Library.of(_as_list(inputs), settings.merge)
     folder = _output_folder(_as_list(inputs), output, library)
     watch = watch or Silent()
+    if settings.profile:
+        settings = replace(settings, profile=str(_profile_folder(settings, library, folder)))
     if settings.mode == "auto" and (note := measured().note):
         watch.note(note)
     return scan_library(library, _as_list(inputs), folder, settings, watch, Clock())
@@ -112,7 +114,7 @@ def scan_library(
 
     with (
         closing(library),
-        given_cluster(settings.scheduler) as given,
+        given_cluster(settings.scheduler, _dask_report(settings)) as given,
         claimed(folder) as results,
         Index(results.new / "index.sqlite") as index,
     ):
@@ -139,6 +141,10 @@ def scan_library(
         with clock.stage("publish"):
             publish(results)
     report["stages"] = clock.rounded()
+    if settings.profile:
+        from pipeline.profiling import write_profile
+
+        write_profile(Path(settings.profile), report, done)
     return report
 
 
@@ -168,7 +174,7 @@ def _read(
     from pipeline.cluster import EarlyCluster, loopback_works
     from pipeline.storage.shards import read_shard
 
-    with EarlyCluster(worker_processes(settings), results.scratch) as workers:
+    with EarlyCluster(worker_processes(settings), results.scratch, _dask_report(settings)) as workers:
         with clock.stage("archives"):
             library, archives = read_archives(library, results.known, settings, watch, given, workers)
         with clock.stage("list"):
@@ -189,7 +195,7 @@ def _read(
         del plan, listing  # all of it is on the disk now, and as large as the library
         watch.step(f"starting ({mode})")
         with clock.stage("start"):
-            compute = given or compute_on(mode, workers)
+            compute = given or compute_on(mode, workers, _dask_report(settings))
         done: list[ShardDone] = []
         watch.begin(media, size)
         with clock.stage("extract"):
@@ -243,21 +249,21 @@ def _graph(references: Sequence[ShardRef], **values: Any) -> Any:
     return build(references, **values)
 
 
-def given_cluster(address: str) -> AbstractContextManager[Compute | None]:
+def given_cluster(address: str, profile: Path | None = None) -> AbstractContextManager[Compute | None]:
     """The cluster of this address, asked for before anything is listed or written; None if there is no address."""
     if not address:
         return nullcontext()
     from pipeline.cluster import existing_cluster
 
-    return existing_cluster(address)
+    return existing_cluster(address, profile)
 
 
-def compute_on(mode: str, workers: EarlyCluster) -> Compute:
+def compute_on(mode: str, workers: EarlyCluster, profile: Path | None = None) -> Compute:
     """What runs the graph in this mode: the caller's client, the local cluster, or this process."""
     from pipeline import cluster
 
     if mode == "client":
-        return cluster.client_of_caller()
+        return cluster.client_of_caller(profile)
     return workers.compute() if mode == "parallel" else cluster.synchronous
 
 
@@ -801,6 +807,28 @@ def _output_folder(inputs: Sequence[AnyPath], output: AnyPath | None, library: L
     if stored_bytes(str(folder)) is not None:  # Arrow takes paths as text
         raise UsageError(f"the name of the results folder {folder} is not UTF-8: choose another with -o")
     return folder_apart(folder, library, "the results folder")
+
+
+def _profile_folder(settings: Settings, library: Library, results: Path) -> Path:
+    """The folder for the profile, made if need be. Raises UsageError if it cannot be, or what fills it is missing."""
+    from pipeline.cluster import can_report
+    from pipeline.pictures import ADVICE
+
+    folder = folder_apart(settings.profile, library, "the profile folder", "--profile")
+    if is_inside(str(folder), str(results)) or is_inside(str(results), str(folder)):
+        raise UsageError(f"the profile folder {folder} and the results folder {results} lie inside each other")
+    if given_mode(settings) != "sequential" and not can_report():
+        raise UsageError(f"Dask's report needs bokeh: {ADVICE}, or profile with --mode sequential")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the profile folder {folder}: {os.strerror(error.errno or 0)}") from error
+    return folder
+
+
+def _dask_report(settings: Settings) -> Path | None:
+    return Path(settings.profile) / "dask-report.html" if settings.profile else None
 
 
 def folder_apart(given: AnyPath, library: Library, title: str, option: str = "-o") -> Path:

@@ -78,8 +78,13 @@ def bench(
     """
     if sample is not None and sample < 1:
         raise UsageError(f"--sample must be at least 1, not {sample}")
-    settings = replace(settings, scheduler="")
+    settings = replace(settings, scheduler="", profile="")
     started = time.monotonic()
+    busy = os.getloadavg()[0]
+    if busy > cores() / 2:
+        watch.note(
+            f"other programs are at work here (load {busy:.1f} on {cores()} cores): what follows is slower for it"
+        )
     library = Library.of(inputs, settings.merge)
     folder = folder_apart(output, library, "the folder of the report")
     with closing(library), private_scratch() as scratch:
@@ -94,6 +99,7 @@ def bench(
     if looked.disk_mb_per_s:
         constants = replace(constants, disk_mb_per_s=looked.disk_mb_per_s)
     report = _report(inputs, library, survey, items, looked, runs, skipped, constants, settings)
+    report["machine"]["load_before"] = round(busy, 2)
     report["seconds"] = round(time.monotonic() - started, 1)
     report["kept_in"] = _keep(constants, report) if items else None
     folder.mkdir(parents=True, exist_ok=True)

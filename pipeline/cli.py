@@ -79,6 +79,10 @@ def scan(
         ),
     ] = None,
     merge: Merge = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Write Dask's report, and the times of operations and shards, into DIR."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -96,6 +100,7 @@ def scan(
         "all_tags": all_tags,
         "verify_archives": verify_archives,
         "merge": merge,
+        "profile": profile,
     }
     with _Outcome(debug, _UNPUBLISHED):
         _scan(list(inputs), output, _settings(flags, config), as_json, quiet)

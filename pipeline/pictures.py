@@ -45,8 +45,9 @@ def _figure(width: float, height: float, columns: int = 1) -> Any:
 def _write(figure: Any, path: Path) -> Path:
     from matplotlib import rc_context
 
+    form = "png" if path.suffix == ".png" else "svg"
     with rc_context({"svg.hashsalt": "takeout-index"}):  # the same picture is the same file
-        figure.savefig(path, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(path, format=form, metadata={"Date": None} if form == "svg" else None)
     return path
 
 
@@ -142,6 +143,35 @@ def _draw_time(axes: Any, report: Mapping[str, Any], curves: Mapping[str, Sequen
     )
     axes.set_xticks([10**power for power in range(2, 7)], ["100", "1,000", "10,000", "100,000", "1,000,000"])
     axes.minorticks_off()
+
+
+def draw_timeline(bars: Sequence[tuple[int, float, float, int]], tail: float, path: Path) -> Path:
+    """What each worker did when: `bars` are its number, start and end in seconds and files, one bar per shard.
+
+    `tail` is the share of the workers' time in which some had nothing to do any more."""
+    workers = max(number for number, *_ in bars) + 1
+    most = max(files for *_, files in bars)
+    end = max(end for _, _, end, _ in bars)
+    figure, (axes,) = _figure(12, 1.6 + 0.35 * min(workers, 40))
+    for number, started, ended, files in bars:
+        axes.barh(
+            number,
+            ended - started,
+            left=started,
+            height=0.8,
+            color=_OURS,
+            alpha=0.35 + 0.65 * files / most,
+            edgecolor="white",
+            linewidth=0.6,
+        )
+    lasts = [max(ended for number, _, ended, _ in bars if number == worker) for worker in range(workers)]
+    for number, last in enumerate(lasts):
+        axes.barh(number, end - last, left=last, height=0.8, color="none", edgecolor=_THEIRS, hatch="///", linewidth=0)
+    axes.set(xlabel="seconds since the first shard began", xlim=(0, end * 1.01), ylim=(workers - 0.4, -0.6))
+    axes.set_yticks(range(workers), [f"worker {number + 1}" for number in range(workers)])
+    axes.set_title(f"Shards by worker ({len(bars):,}; hatched: nothing left to do, {tail:.1%})", loc="left")
+    axes.grid(axis="y", visible=False)
+    return _write(figure, path)
 
 
 def _size(mb: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -70,8 +71,18 @@ def write_manifest(shards: Iterable[Shard], path: Path) -> list[ShardRef]:
     return references
 
 
+class _Task(threading.local):
+    """What the last step of a task is to know of its first one; a task has one thread, and a thread one task at a time."""
+
+    began = 0.0  # seconds since 1970
+
+
+task = _Task()
+
+
 def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
-    """The items of one shard."""
+    """The items of one shard. With this a task begins."""
+    task.began = time.time()
     state = os.stat(path)
     manifest = _manifest(path, state.st_mtime_ns, state.st_ino, threading.get_ident())
     return list(_items(manifest.read_row_group(reference.row_group, use_threads=False)))

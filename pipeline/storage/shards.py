@@ -8,6 +8,8 @@ to write and 4 µs more to read, which happens twice.
 from __future__ import annotations
 
 import errno
+import os
+import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from zlib_ng import zlib_ng
 from pipeline.item import OPERATIONS
 from pipeline.record import RECORD
 from pipeline.storage.durable import whole_file
-from pipeline.storage.manifest import ShardRef
+from pipeline.storage.manifest import ShardRef, task
 
 #: Bytes of the CRC-32 behind the rows.
 CHECK = 4
@@ -35,6 +37,9 @@ class ShardDone:
     bytes: int
     problems: int  # files with problems
     spent: dict[str, float]  # seconds of each operation
+    worker: str = ""  # host and process
+    started_at: float = 0.0  # seconds since 1970
+    ended_at: float = 0.0
 
 
 def shard_path(folder: str | Path, name: str) -> Path:
@@ -69,6 +74,9 @@ def write_shard(
             bytes=sum(record["size"] for record in records),
             problems=sum(record["status"] != "ok" for record in records),
             spent={**dict(zip(OPERATIONS, spent, strict=True)), "write": writing},
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            started_at=task.began,
+            ended_at=time.time(),
         )
     ]
 
