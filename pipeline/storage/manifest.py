@@ -71,18 +71,13 @@ def write_manifest(shards: Iterable[Shard], path: Path) -> list[ShardRef]:
     return references
 
 
-class _Task(threading.local):
-    """What the last step of a task is to know of its first one; a task has one thread, and a thread one task at a time."""
-
-    began = 0.0  # seconds since 1970
-
-
-task = _Task()
+#: When the work at a shard began in this process, seconds since 1970: what writes the shard takes it out.
+began: dict[str, float] = {}
 
 
 def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
-    """The items of one shard. With this a task begins."""
-    task.began = time.time()
+    """The items of one shard, at which the work begins with this."""
+    began[reference.name] = time.time()
     state = os.stat(path)
     manifest = _manifest(path, state.st_mtime_ns, state.st_ino, threading.get_ident())
     return list(_items(manifest.read_row_group(reference.row_group, use_threads=False)))

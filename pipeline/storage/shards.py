@@ -22,7 +22,7 @@ from zlib_ng import zlib_ng
 from pipeline.item import OPERATIONS
 from pipeline.record import RECORD
 from pipeline.storage.durable import whole_file
-from pipeline.storage.manifest import ShardRef, task
+from pipeline.storage.manifest import ShardRef, began
 
 #: Bytes of the CRC-32 behind the rows.
 CHECK = 4
@@ -54,7 +54,9 @@ def write_shard(
 
     `rows` are pairs of a row and the seconds that each of OPERATIONS took for it."""
     (reference,) = references
+    now = time.time()
     pairs = list(rows)
+    began_at = began.pop(reference.name, now)
     records = [record for record, _ in pairs]
     spent = map(sum, zip(*(seconds for _, seconds in pairs), strict=True))
     started = time.perf_counter()
@@ -75,7 +77,7 @@ def write_shard(
             problems=sum(record["status"] != "ok" for record in records),
             spent={**dict(zip(OPERATIONS, spent, strict=True)), "write": writing},
             worker=f"{socket.gethostname()}:{os.getpid()}",
-            started_at=task.began,
+            started_at=began_at,
             ended_at=time.time(),
         )
     ]
