@@ -522,7 +522,7 @@ def _report(
         "operations_ms": _operations_table(mean / 1e6, constants) if runs else {},
         "settings": list(_settings_table(best, whole)) if runs else [],
         "not_measured": [_said(setting) for setting in skipped],
-        "predicted": {str(files): predicted(files, files * mean) for files in SIZES} if items else {},
+        "predicted": {str(files): predicted(files, files * mean, survey) for files in SIZES} if items else {},
         "published": {str(files): published(files) for files in SIZES},
         "published_with_disk": {str(files): _published(files, cost.PUBLISHED_WITH_DISK) for files in SIZES},
         "this_input": predicted(survey.files, survey.size, survey) if items else None,
@@ -581,7 +581,7 @@ def _settings_table(best: Mapping[tuple[Setting, int], Run], whole: int) -> Iter
 def _both_modes(
     files: int, size: float, survey: Survey | None = None, *, settings: Settings, constants: Constants
 ) -> dict[str, Any]:
-    """A library of `files` files in both modes."""
+    """A library of `files` files in both modes; as much of it in archives as the survey says of this one."""
     found: dict[str, Prediction] = {
         mode: cost.predict(
             files=files,
@@ -591,7 +591,7 @@ def _both_modes(
             processes=worker_processes(settings),
             cores=cores(),
             archives=survey.archives if survey else 0,
-            archives_size=survey.archives_size if survey else 0,
+            archives_size=round(survey.archives_size / survey.files * files) if survey else 0,
             constants=constants,
         )
         for mode in ("sequential", "parallel")

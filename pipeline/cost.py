@@ -298,14 +298,15 @@ def fitted(survey: Survey, runs: Sequence[Run], setting: tuple[str, int, int], b
     shared = max(extracting * 1000, sum(operations.values()))
     file_mb = large.size / MB / large.files
     started = min(_besides(run, names) - run.files * (extracting + settling) for run in (small, large))
+    surveyed, listing = line(*_surveyed(survey, small, large))
     found: dict[str, Any] = {**_by_size(operations, file_mb, base), **_memory(best.values(), base)}
     constants = replace(
         constants,
         **found,
         other=shared - sum(operations.values()),
-        listing=sum(survey.stages.values()) / survey.files * 1000,
+        listing=listing * 1000,
         settling=settling * 1000,
-        start_s=(max(started, 0.0), base.start_s[1] + base.stop_s[1]),
+        start_s=(max(started, 0.0) + surveyed, base.start_s[1] + base.stop_s[1]),
         stop_s=(0.0, 0.0),
     )
     parallel = _of(best, setting)
@@ -319,7 +320,7 @@ def fitted(survey: Survey, runs: Sequence[Run], setting: tuple[str, int, int], b
     return replace(
         constants,
         efficiency=min(max(workers, 1.0) / setting[2], 1.2),
-        start_s=(constants.start_s[0], max(started, constants.start_s[0])),
+        start_s=(constants.start_s[0], max(started + surveyed, constants.start_s[0])),
     )
 
 
@@ -331,6 +332,13 @@ def _of(best: Mapping[tuple[tuple[str, int, int], int], Run], setting: tuple[str
 def _besides(run: Run, names: Iterable[str]) -> float:
     """Seconds of a run without those stages that the survey has measured on the whole library."""
     return run.seconds - sum(run.stages.get(name, 0.0) for name in names)
+
+
+def _surveyed(survey: Survey, small: Run, large: Run) -> tuple[tuple[int, float], tuple[int, float]]:
+    """Files and seconds of listing, pairing and planning, of a part and of the whole."""
+    part = large if large.files < survey.files else small
+    whole = survey.files, sum(survey.stages.values())
+    return (part.files, sum(part.stages.get(name, 0.0) for name in survey.stages)), whole
 
 
 def _settling(run: Run, surveyed: Iterable[str]) -> float:
