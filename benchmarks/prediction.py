@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 from benchmarks.floor import media_files, read_all
 from benchmarks.runs import quickest, scan
 from pipeline.bench import bench
-from pipeline.cost import from_mapping, source
+from pipeline.cost import from_mapping, line, source
 from pipeline.progress import Silent
 from pipeline.settings import Settings
 from pipeline.synthetic import make_library
@@ -50,7 +51,12 @@ def compare(inputs: Sequence[Path], folder: Path, rounds: int) -> dict[str, Any]
     wanted = max(round(report["media"] * SHARE), 1)
     if report["sample"]["files"] > wanted:
         report = bench(list(inputs), wanted, folder / "report", Settings(), Silent(), longest=0)
+    processor_s: list[float] = []
     actual = quickest({mode: scan(folder / "out", inputs, "--mode", mode) for mode in MODES}, rounds)
+    for _ in range(rounds):
+        before = _processor_s()
+        scan(folder / "out", inputs, "--mode", "sequential")()
+        processor_s.append(_processor_s() - before)
     shutil.rmtree(folder / "out")
     return {
         "files": report["media"],
@@ -58,8 +64,25 @@ def compare(inputs: Sequence[Path], folder: Path, rounds: int) -> dict[str, Any]
         "predicted_s": {mode: report["this_input"][mode]["seconds"] for mode in MODES},
         "actual_s": actual,
         "ratio": {mode: report["this_input"][mode]["seconds"] / actual[mode] for mode in MODES},
+        "processor_ratio": _processor_predicted(report) / min(processor_s),
         "constants": report["constants"],
     }
+
+
+def _processor_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _processor_predicted(report: dict[str, Any]) -> float:
+    """Processor time of the whole, sequential, from that of the two samples: it can be compared on a busy machine too."""
+    least: dict[int, float] = {}
+    for run in report["runs"]:
+        if run["mode"] == "sequential":
+            least[run["files"]] = min(run["processor_s"], least.get(run["files"], run["processor_s"]))
+    fixed, each = line(*((files, least[files]) for files in (min(least), max(least))))
+    archives = report["archives"]["seconds"]
+    return fixed + each * report["media"] + archives
 
 
 def measure(folder: Path, small: int, large: int, rounds: int) -> dict[str, Any]:
@@ -76,7 +99,8 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
             "; ".join(
                 f"{mode} {each['predicted_s'][mode]:.1f} s, is {each['actual_s'][mode]:.1f} s ({each['ratio'][mode]:.2f})"
                 for mode in MODES
-            ),
+            )
+            + f"; processor time, sequential: {each['processor_ratio']:.2f}",
         )
         for name, each in found.items()
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -390,7 +391,7 @@ def _scan_apart(
     settings = replace(settings, mode=mode, threads=threads, processes=processes, shard_files=shard_files)
     arguments = ["scan-sample", "--sample", str(sample), "--known", library.known, "--output", str(output)]
     arguments += ["--settings", json.dumps(asdict(settings)), "--", *(os.fspath(given) for given in inputs)]
-    began = time.perf_counter()
+    began, before = time.perf_counter(), _processor_s()
     with _process(arguments) as process, _memory_of(process.pid if with_memory else None) as memory:
         said, complaint = process.communicate()
     seconds = time.perf_counter() - began
@@ -408,7 +409,14 @@ def _scan_apart(
         stages=report["stages"],
         operations={name: each["seconds"] for name, each in report["operations"].items()},
         memory_mb=max(memory, default=None),
+        processor_s=_processor_s() - before,
     )
+
+
+def _processor_s() -> float:
+    """Seconds of processors that commands of ours which have ended have taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager

@@ -211,6 +211,7 @@ class Run:
     stages: Mapping[str, float] = field(default_factory=dict)  # seconds
     operations: Mapping[str, float] = field(default_factory=dict)  # seconds over all files and workers
     memory_mb: float | None = None  # the most at a time, of all its processes
+    processor_s: float = 0.0  # of the command itself, workers not counted: what it takes however busy the machine is
 
     @property
     def setting(self) -> tuple[str, int, int]:
@@ -253,6 +254,7 @@ def _least(one: Run, other: Run) -> Run:
             name: min(seconds, other.operations.get(name, seconds)) for name, seconds in one.operations.items()
         },
         memory_mb=max(memory, default=None),
+        processor_s=min(one.processor_s, other.processor_s),
     )
 
 
