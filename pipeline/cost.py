@@ -276,6 +276,8 @@ def line(small: tuple[int, float], large: tuple[int, float]) -> tuple[float, flo
 
 #: Mean size from which the time to read a file, and its CRC-32, counts as that of its megabytes.
 _LARGE_MB = 1.0
+#: Of fewer files a sample does not show what settling costs of each: with every few files come new years, a folder each.
+_FEW = 500
 #: Stages that are none of the main process's own.
 _EXTRACT, _OTHERS = "extract", ("archives", "extract", "index while extracting", "start", "total")
 
@@ -300,6 +302,8 @@ def fitted(survey: Survey, runs: Sequence[Run], setting: tuple[str, int, int], b
     shared = max(extracting * 1000, sum(operations.values()))
     file_mb = large.size / MB / large.files
     started = min(_besides(run, names) - run.files * (extracting + settling) for run in (small, large))
+    if large.files < _FEW:
+        settling = min(settling, base.settling / 1000)
     surveyed, listing = line(*_surveyed(survey, small, large))
     found: dict[str, Any] = {**_by_size(operations, file_mb, base), **_memory(best.values(), base)}
     constants = replace(

@@ -63,7 +63,7 @@ def run_of(files: int, setting: tuple[str, int, int], noise: float = 0.0) -> Run
     )
 
 
-@given(st.integers(200, 5_000), st.integers(6_000, 10**6))
+@given(st.integers(500, 5_000), st.integers(6_000, 10**6))
 def test_the_model_predicts_the_whole_from_runs_of_two_samples(sample: int, files: int) -> None:
     survey = Survey(files=files, size=files * 3_000_000, stages={"list": files * TRUTH.listing / 1000})
     runs = [run_of(count, each) for count in (sample, sample // 4) for each in (("sequential", 0, 1), PARALLEL)]
