@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import archives, pairing, planning, reading, slow
+from benchmarks import archives, pairing, planning, prediction, reading, slow
 from benchmarks.floor import media_files, read_all
 from benchmarks.runs import PYTHON, command, peak_memory_mb, quickest, scan
 from pipeline.synthetic import make_library
@@ -105,6 +105,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         "archives": archives.measure(folder / "archives", files, image_bytes, rounds // 2),
         "reading_ms": reading.measure(folder / "reading"),
         "slow": slow.measure(folder / "slow"),
+        "prediction": prediction.measure(folder / "prediction", 20_000, files, max(rounds // 2, 1)),
         "operations_ms": {name: each["ms_per_file"] for name, each in report["operations"].items()},
     }
 
@@ -129,6 +130,7 @@ def table(found: dict[str, Any]) -> str:
         *archives.rows(found["archives"]),
         *reading.rows(found["reading_ms"]),
         *slow.rows(found["slow"]),
+        *prediction.rows(found["prediction"]),
     ]
     operations = ", ".join(f"{name} {value:.3f}" for name, value in found["operations_ms"].items())
     lines = ["| measured | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]

@@ -25,9 +25,10 @@ from pipeline.listing import ListedFile, Listing
 from pipeline.planning import Plan, make_plan, make_shards
 from pipeline.problems import Problem, UsageError, noting
 from pipeline.progress import Silent, Watch, following
-from pipeline.settings import Settings
+from pipeline.settings import Settings, cache_folder
 from pipeline.storage.known import progress
 from pipeline.storage.library import Library, opened
+from pipeline.storage.measured import Measured, kept_constants
 from pipeline.storage.parts import Refused, is_inside, library_name, real_path, source_of, why_closed
 
 if TYPE_CHECKING:
@@ -87,16 +88,28 @@ def scan(
     Raises InputError, OutputError, UsageError, SettingsError or ClusterError with one line for the user; results of an
     earlier run then stay as they were.
     """
+    settings = settings or Settings()
+    library = Library.of(_as_list(inputs), settings.merge)
+    folder = _output_folder(_as_list(inputs), output, library)
+    watch = watch or Silent()
+    if settings.profile:
+        settings = replace(settings, profile=str(_profile_folder(settings, library, folder)))
+    if settings.mode == "auto" and (note := measured().note):
+        watch.note(note)
+    return scan_library(library, _as_list(inputs), folder, settings, watch, Clock())
+
+
+def scan_library(
+    library: Library, inputs: Sequence[AnyPath], folder: Path, settings: Settings, watch: Watch, clock: Clock
+) -> dict[str, Any]:
+    """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`."""
     from pipeline.storage.index import Index
     from pipeline.storage.package import data_package, datasette_metadata
     from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
 
-    settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
-    library = Library.of(_as_list(inputs), settings.merge)
-    folder = _output_folder(_as_list(inputs), output, library)
     with (
         closing(library),
-        given_cluster(settings.scheduler) as given,
+        given_cluster(settings.scheduler, _dask_report(settings)) as given,
         claimed(folder) as results,
         Index(results.new / "index.sqlite") as index,
     ):
@@ -109,7 +122,7 @@ def scan(
         with clock.stage("settle"):
             counts = index.counts()
         check_totals(counts, work.listed, work.media)
-        report = make_report(_as_list(inputs), folder, library, settings, work, done, counts, clock)
+        report = make_report(inputs, folder, library, settings, work, done, counts, clock)
         with clock.stage("write"), ThreadPoolExecutor(1) as beside:
             write_files(results, index.files())
             finishing = beside.submit(index.finish, report)  # SQLite and Parquet each leave a core to the other
@@ -123,6 +136,10 @@ def scan(
         with clock.stage("publish"):
             publish(results)
     report["stages"] = clock.rounded()
+    if settings.profile:
+        from pipeline.profiling import write_profile
+
+        write_profile(Path(settings.profile), report, done)
     return report
 
 
@@ -152,7 +169,7 @@ def _read(
     from pipeline.cluster import EarlyCluster, loopback_works
     from pipeline.storage.shards import read_shard
 
-    with EarlyCluster(worker_processes(settings), results.scratch) as workers:
+    with EarlyCluster(worker_processes(settings), results.scratch, _dask_report(settings)) as workers:
         with clock.stage("archives"):
             library, archives = read_archives(library, results.known, settings, watch, given, workers)
         with clock.stage("list"):
@@ -174,7 +191,7 @@ def _read(
         del plan, listing  # all of it is on the disk now, and as large as the library
         watch.step(f"starting ({mode})")
         with clock.stage("start"):
-            compute = given or compute_on(mode, workers)
+            compute = given or compute_on(mode, workers, _dask_report(settings))
         done: list[ShardDone] = []
         watch.begin(media, size)
         with clock.stage("extract"):
@@ -230,21 +247,21 @@ def _graph(references: Sequence[ShardRef], **values: Any) -> Any:
     return build(references, **values)
 
 
-def given_cluster(address: str) -> AbstractContextManager[Compute | None]:
+def given_cluster(address: str, profile: Path | None = None) -> AbstractContextManager[Compute | None]:
     """The cluster of this address, asked for before anything is listed or written; None if there is no address."""
     if not address:
         return nullcontext()
     from pipeline.cluster import existing_cluster
 
-    return existing_cluster(address)
+    return existing_cluster(address, profile)
 
 
-def compute_on(mode: str, workers: EarlyCluster) -> Compute:
+def compute_on(mode: str, workers: EarlyCluster, profile: Path | None = None) -> Compute:
     """What runs the graph in this mode: the caller's client, the local cluster, or this process."""
     from pipeline import cluster
 
     if mode == "client":
-        return cluster.client_of_caller()
+        return cluster.client_of_caller(profile)
     return workers.compute() if mode == "parallel" else cluster.synchronous
 
 
@@ -286,7 +303,10 @@ def _archives_mode(settings: Settings, count: int, size: int) -> str:
     from pipeline.cluster import loopback_works
 
     mode = given_mode(settings) or cost.archives_mode(
-        count=count, size=size, processes=min(worker_processes(settings), cores())
+        count=count,
+        size=size,
+        processes=min(worker_processes(settings), cores()),
+        constants=measured().constants or cost.MEASURED,
     )
     return "sequential" if mode == "parallel" and not loopback_works() else mode
 
@@ -487,7 +507,14 @@ def faster_mode(settings: Settings, files: int, size: int) -> str:
         processes=worker_processes(settings),
         cores=cores(),
         free_memory=free_memory(),
+        constants=measured().constants or cost.MEASURED,
     )
+
+
+def measured() -> Measured:
+    """What `bench` has measured of this machine, if it has."""
+    folder = cache_folder()
+    return Measured() if folder is None else kept_constants(folder, cores())
 
 
 def cores() -> int:
@@ -619,6 +646,9 @@ def plan(
     """
     settings, watch = settings or Settings(), watch or Silent()
     library = Library.of(_as_list(inputs), settings.merge)
+    known = measured()
+    if known.note:
+        watch.note(known.note)
     with closing(library), private_scratch() as scratch:
         library, _ = read_archives(library, scratch, settings, watch)
         listing = list_library(library, watch)
@@ -654,6 +684,7 @@ def plan(
         "mode": mode,
         "threads": io_threads(settings),
         "processes": worker_processes(settings),
+        "measured_at": known.at,
         "predicted": {
             each: asdict(
                 cost.predict(
@@ -665,6 +696,7 @@ def plan(
                     threads=io_threads(settings),
                     processes=worker_processes(settings),
                     cores=cores(),
+                    constants=known.constants or cost.MEASURED,
                 )
             )
             for each in ("sequential", "parallel")
@@ -800,11 +832,39 @@ def _output_folder(inputs: Sequence[AnyPath], output: AnyPath | None, library: L
     folder = Path(real_path(output))
     if stored_bytes(str(folder)) is not None:  # Arrow takes paths as text
         raise UsageError(f"the name of the results folder {folder} is not UTF-8: choose another with -o")
+    return folder_apart(folder, library, "the results folder")
+
+
+def _profile_folder(settings: Settings, library: Library, results: Path) -> Path:
+    """The folder for the profile, made if need be. Raises UsageError if it cannot be, or what fills it is missing."""
+    from pipeline.cluster import can_report
+    from pipeline.pictures import ADVICE
+
+    folder = folder_apart(settings.profile, library, "the profile folder", "--profile")
+    if is_inside(str(folder), str(results)) or is_inside(str(results), str(folder)):
+        raise UsageError(f"the profile folder {folder} and the results folder {results} lie inside each other")
+    if given_mode(settings) != "sequential" and not can_report():
+        raise UsageError(f"Dask's report needs bokeh: {ADVICE}, or profile with --mode sequential")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the profile folder {folder}: {os.strerror(error.errno or 0)}") from error
+    return folder
+
+
+def _dask_report(settings: Settings) -> Path | None:
+    return Path(settings.profile) / "dask-report.html" if settings.profile else None
+
+
+def folder_apart(given: AnyPath, library: Library, title: str, option: str = "-o") -> Path:
+    """The folder that is to be written, resolved. Raises UsageError if it and an input lie inside each other."""
+    folder = Path(real_path(given))
     for part in library.parts:
         if part.form == "folder" and is_inside(str(folder), part.root):
-            raise UsageError(f"the results folder {folder} lies inside the input {part.root}: choose another with -o")
+            raise UsageError(f"{title} {folder} lies inside the input {part.root}: choose another with {option}")
         if is_inside(part.root, str(folder)):
-            raise UsageError(f"the input {part.root} lies inside the results folder {folder}: choose another with -o")
+            raise UsageError(f"the input {part.root} lies inside {title} {folder}: choose another with {option}")
     return folder
 
 

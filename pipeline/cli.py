@@ -79,6 +79,10 @@ def scan(
         ),
     ] = None,
     merge: Merge = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Write Dask's report, and the times of operations and shards, into DIR."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -96,6 +100,7 @@ def scan(
         "all_tags": all_tags,
         "verify_archives": verify_archives,
         "merge": merge,
+        "profile": profile,
     }
     with _Outcome(debug, _UNPUBLISHED):
         _scan(list(inputs), output, _settings(flags, config), as_json, quiet)
@@ -132,6 +137,74 @@ def plan(
             from pipeline.summary import print_plan
 
             print_plan(found)
+
+
+@app.command()
+def bench(
+    inputs: Inputs,
+    sample: Annotated[
+        int | None, typer.Option(metavar="N", help="Photos and videos to measure. Default: 5 %, at least 1,000.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="Folder for bench.json and the picture.")
+    ] = "results/benchmarks",
+    threads: Threads = None,
+    processes: Processes = None,
+    config: Config = None,
+    all_tags: Annotated[bool | None, typer.Option("--all-tags/--no-all-tags", help="As of scan.")] = None,
+    verify_archives: Annotated[
+        bool | None, typer.Option("--verify-archives/--no-verify-archives", help="As of scan.")
+    ] = None,
+    merge: Merge = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure what a scan costs on this machine with this input, and predict the whole.
+
+    Scans a sample again and again, sequentially and in parallel, into a temporary folder: some minutes. What it finds is kept
+    in your cache folder, where plan and scan use it.
+
+    Example: takeout-index bench ~/Takeout
+    """
+    flags = {
+        "threads": threads,
+        "processes": processes,
+        "all_tags": all_tags,
+        "verify_archives": verify_archives,
+        "merge": merge,
+    }
+    with _Outcome(debug, "interrupted: nothing was kept"):
+        _lean()
+        from pipeline.bench import bench as bench_library
+        from pipeline.progress import watching
+
+        settings = _settings(flags, config)
+        with watching(quiet) as watch:
+            found = bench_library(list(inputs), sample, output, settings, watch)
+        if as_json:
+            _print_json(found)
+        else:
+            from pipeline.summary import print_bench
+
+            print_bench(found)
+
+
+@app.command(hidden=True)
+def scan_sample(
+    inputs: Inputs,
+    sample: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+    settings: Annotated[str, typer.Option()],
+    known: Annotated[str, typer.Option()] = "",
+) -> None:
+    """One measurement of bench, which starts this."""
+    with _Outcome(debug=False):
+        _lean()
+        from pipeline.bench import scan_sample as scan
+        from pipeline.settings import Settings
+
+        _print_json(scan(list(inputs), sample, known, output, Settings(**json.loads(settings))))
 
 
 @app.command()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import os
+import re
 import signal
 import socket
 import sys
@@ -16,6 +18,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from itertools import chain, count
 from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
@@ -53,6 +57,10 @@ _LOCAL = {
 }
 
 
+#: What else is measured if someone looks at it: by the performance report, which needs no port.
+_PROFILED = {"distributed.worker.profile.enabled": True, "distributed.admin.system-monitor.interval": "500ms"}
+
+
 class ClusterError(RunError):
     """A scheduler that cannot be reached or used."""
 
@@ -81,11 +89,12 @@ def synchronous(build: Build, references: Sequence[Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def local_cluster(processes: int, scratch: Path) -> Iterator[Compute]:
+def local_cluster(processes: int, scratch: Path, profile: Path | None = None) -> Iterator[Compute]:
     """A LocalCluster of single-threaded worker processes, closed to everyone else.
 
     It listens on loopback only, with no dashboard, and talks TLS with a certificate of this run, because any user of the
-    machine can connect to a loopback port, and whoever talks to a scheduler can run code. `scratch` is private.
+    machine can connect to a loopback port, and whoever talks to a scheduler can run code. `scratch` is private. Dask's report
+    of all that ran goes to the file `profile`.
     """
     _start_fork_server()
     # Imported before its settings are changed: what was not there before would be deleted afterwards, defaults and all.
@@ -93,7 +102,7 @@ def local_cluster(processes: int, scratch: Path) -> Iterator[Compute]:
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
-    with dask.config.set(_LOCAL), _workers_without_main(), ExitStack() as opened:
+    with dask.config.set(_LOCAL | (_PROFILED if profile else {})), _workers_without_main(), ExitStack() as opened:
         # distributed would have the fork server import every optional package it knows, pandas among them.
         distributed.utils._forkserver_preload_set = True
         try:
@@ -117,7 +126,29 @@ def local_cluster(processes: int, scratch: Path) -> Iterator[Compute]:
             reason = str(error).partition("\n")[0]
             raise ClusterError(f"the local cluster did not start: {reason} (--mode sequential needs none)") from error
         cluster.scheduler.http_server.stop()  # it serves nothing, and is the one listener without TLS
-        yield _on(client)
+        yield _on(client, profile)
+
+
+@contextmanager
+def _reporting(client: Any, path: Path) -> Iterator[None]:
+    """Write Dask's performance report of the block to the file, if that ends well: private, and in need of no network."""
+    from distributed import performance_report
+
+    report = performance_report(filename=str(path), mode="inline")
+    with client.as_current():
+        report.__enter__()
+    yield
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+    with client.as_current():
+        report.__exit__(None, None, None)
+    page = path.read_text("utf-8")
+    path.write_text(re.sub(r"<link[^>]*https?:[^>]*>", "", page), "utf-8")  # an icon, fetched whenever someone looks
+
+
+def can_report() -> bool:
+    """What Dask makes its performance report with is installed."""
+    return find_spec("bokeh") is not None
 
 
 @contextmanager
@@ -159,9 +190,9 @@ class EarlyCluster:
     Used as a context: at its end the cluster, if it was started, is gone.
     """
 
-    def __init__(self, processes: int, scratch: Path) -> None:
+    def __init__(self, processes: int, scratch: Path, profile: Path | None = None) -> None:
         self.ready_s: float | None = None  # seconds that starting it took
-        self._processes, self._scratch = processes, scratch
+        self._processes, self._scratch, self._profile = processes, scratch, profile
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="start cluster")
         self._open = ExitStack()
         self._starting: Future[Compute] | None = None
@@ -178,7 +209,7 @@ class EarlyCluster:
 
     def _enter(self) -> Compute:
         began = time.perf_counter()
-        compute = self._open.enter_context(local_cluster(self._processes, self._scratch))
+        compute = self._open.enter_context(local_cluster(self._processes, self._scratch, self._profile))
         self.ready_s = time.perf_counter() - began
         return compute
 
@@ -197,8 +228,11 @@ class EarlyCluster:
 
 
 @contextmanager
-def existing_cluster(address: str) -> Iterator[Compute]:
-    """The cluster whose scheduler has this address. Raises ClusterError if there is none."""
+def existing_cluster(address: str, profile: Path | None = None) -> Iterator[Compute]:
+    """The cluster whose scheduler has this address. Raises ClusterError if there is none.
+
+    Dask's report of all that ran goes to the file `profile`.
+    """
     from distributed import Client
 
     try:
@@ -208,7 +242,7 @@ def existing_cluster(address: str) -> Iterator[Compute]:
     except (OSError, ValueError, TypeError) as error:
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
-        yield _on(_with_workers(client, f"the Dask scheduler at {address}"))
+        yield _on(_with_workers(client, f"the Dask scheduler at {address}"), profile)
 
 
 async def _reach(address: str) -> None:
@@ -220,9 +254,12 @@ async def _reach(address: str) -> None:
     await communication.close()
 
 
-def client_of_caller() -> Compute:
-    """The client that the calling program has made. Raises ClusterError if it has no workers."""
-    return _on(_with_workers(current_client(), "the current Dask client"))
+def client_of_caller(profile: Path | None = None) -> Compute:
+    """The client that the calling program has made. Raises ClusterError if it has no workers.
+
+    Dask's report of all that ran goes to the file `profile`.
+    """
+    return _on(_with_workers(current_client(), "the current Dask client"), profile)
 
 
 def _with_workers(client: Any, whose: str) -> Any:
@@ -244,7 +281,24 @@ def current_client() -> Any | None:
     return None if client.asynchronous else client
 
 
-def _on(client: Any) -> Compute:
+def _on(client: Any, profile: Path | None = None) -> Compute:
+    """Runs graphs on the cluster of this client. Raises ClusterError if it is to report, and its scheduler cannot."""
+    if profile is None:
+        return _computing(client)
+    if not client.run_on_scheduler(lambda: find_spec("bokeh") is not None):
+        raise ClusterError("the scheduler cannot make Dask's report, as it has no bokeh: run without --profile")
+    reports = (
+        profile.with_stem(f"{profile.stem}{number}") for number in chain([""], (f"-{each}" for each in count(2)))
+    )
+
+    def compute(build: Build, references: Sequence[Any]) -> Iterator[Any]:
+        with _reporting(client, next(reports)):
+            yield from _computing(client)(build, references)
+
+    return compute
+
+
+def _computing(client: Any) -> Compute:
     from distributed import KilledWorker, as_completed
 
     def compute(build: Build, references: Sequence[Any]) -> Iterator[Any]:

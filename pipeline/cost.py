@@ -1,13 +1,17 @@
 """The cost model: constants in, predicted time and memory out. Pure.
 
 It starts from a published analysis of sequential against parallel scanning (PUBLISHED), whose table it reproduces, and adds
-what that table misses: no run is faster than its scarcest resource. A prediction is the maximum over disk and processors,
-plus start-up.
+what that table misses: no run is faster than its scarcest resource. A prediction is what the main process does alone, plus the
+maximum over disk and processors for what the workers share, plus start-up. The constants of a machine come from `fitted`, out
+of runs that `bench` has measured.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
+from typing import Any
 
 MB = 1e6
 #: Below this much free memory (bytes) a cluster would make the machine swap.
@@ -26,13 +30,17 @@ class Constants:
     crc_compute: float
     mime: float
     write: float
-    other: float = 0.0  # per file besides
+    other: float = 0.0  # per file besides: the row, the copy in SQLite, what a task costs
+    listing: float = 0.0  # listing, pairing and planning, by the main process alone
+    settling: float = 0.0  # duplicates, albums, places, Parquet and SQLite, by the main process alone
     read_per_mb: float = 0.0  # on top of crc_read, for each megabyte
     crc_per_mb: float = 0.0  # on top of crc_compute
     efficiency: float  # of a process among others, against one alone
     start_s: tuple[float, float]  # sequential, parallel
     stop_s: tuple[float, float]
     disk_mb_per_s: float | None = None  # None: never the limit
+    waits: bool = False  # one process alone does not compute while it waits for the disk
+    inflate_mb_per_s: float = 300.0  # of a tgz, that one process reads, inflates and examines
     sequential_mb: float  # memory
     base_mb: float
     process_mb: float
@@ -40,7 +48,7 @@ class Constants:
     queues_mb: float = 0.0
 
     def file_ms(self, file_mb: float) -> float:
-        """Milliseconds of one processor for one file with its sidecar."""
+        """Milliseconds of one processor for one file with its sidecar: what workers share."""
         return (
             self.sidecar_read
             + self.sidecar_parse
@@ -53,6 +61,11 @@ class Constants:
             + self.other
             + (self.read_per_mb + self.crc_per_mb) * file_mb
         )
+
+    @property
+    def alone_ms(self) -> float:
+        """Milliseconds that the main process takes for one file, and nobody can share."""
+        return self.listing + self.settling
 
 
 #: The published analysis: 90 % images of 3 MB, 10 % videos of 50 MB, 8 cores, 16 threads, 8 processes. Its operations add up
@@ -84,30 +97,11 @@ PUBLISHED_DISK = 500.0
 #: The published constants, with the disk counted.
 PUBLISHED_WITH_DISK = replace(PUBLISHED, disk_mb_per_s=PUBLISHED_DISK)
 
-#: Bytes of a tgz that one core reads, inflates and examines in a second.
-INFLATE_BYTES_PER_S = 300e6
-
-#: Measured with `make bench` on 2 cores, files of 3 MB in a warm page cache; the disk is not known before it is used.
-MEASURED = Constants(
-    sidecar_read=0.02,
-    sidecar_parse=0.03,
-    exif_read=0.01,
-    exif_parse=0.10,
-    crc_read=0.0,
-    crc_compute=0.0,
-    mime=0.01,
-    write=0.05,
-    other=0.25,  # listing, pairing, the record, SQLite, the published Parquet
-    read_per_mb=0.08,
-    crc_per_mb=0.02,
-    efficiency=0.8,  # the main process lists, pairs and publishes alone
-    start_s=(0.95, 1.55),  # of the whole command, imports included
-    stop_s=(0.05, 0.25),
-    sequential_mb=185,
-    base_mb=270,
-    process_mb=25,
-    thread_mb=0.2,
-)
+#: Measured by `takeout-index bench` on 2 cores in a warm page cache; the disk is not known before it is used. To renew them:
+#: ``python -m benchmarks.prediction`` prints this line for the machine it runs on.
+# fmt: off
+MEASURED = Constants(sidecar_read=0.02, sidecar_parse=0.03, exif_read=0.01, exif_parse=0.1, crc_read=0.0, crc_compute=0.0, mime=0.01, write=0.05, other=0.15, listing=0.05, settling=0.05, read_per_mb=0.08, crc_per_mb=0.02, efficiency=0.9, start_s=(0.95, 1.55), stop_s=(0.05, 0.25), waits=True, sequential_mb=185, base_mb=270, process_mb=25, thread_mb=0.2)  # noqa: E501
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,28 +147,41 @@ def predict(
     file_mb = size / MB / files if files else 0.0
     at_work = min(processes, cores or processes)
     workers = max(at_work * constants.efficiency, 1.0) if parallel and at_work > 1 else 1.0
-    inflating = archives_size / INFLATE_BYTES_PER_S / max(1.0, min(workers, archives))
-    processors = inflating + files * constants.file_ms(file_mb) / 1000 / workers
+    inflating = archives_size / MB / constants.inflate_mb_per_s / max(1.0, min(workers, archives))
+    alone = files * constants.alone_ms / 1000
+    shared = inflating + files * constants.file_ms(file_mb) / 1000 / workers
     disk = files * disk_bound_ms(file_mb, constants.disk_mb_per_s) / 1000 if constants.disk_mb_per_s else 0.0
+    work = shared + disk if constants.waits and not parallel else max(shared, disk)
     besides = constants.start_s[parallel] + constants.stop_s[parallel]
-    work = max(processors, disk)
-    bound = "start-up" if besides > work else "disk" if disk > processors else "processors"
+    if besides > work + alone:
+        bound = "start-up"
+    elif disk > shared:
+        bound = "disk"
+    else:
+        bound = "main process" if alone > work else "processors"
     memory = (
         constants.base_mb + processes * constants.process_mb + threads * constants.thread_mb + constants.queues_mb
         if parallel
         else constants.sequential_mb
     )
-    return Prediction(work + besides, memory, bound)
+    return Prediction(alone + work + besides, memory, bound)
 
 
-def archives_mode(*, count: int, size: int, processes: int) -> str:
+def archives_mode(*, count: int, size: int, processes: int, constants: Constants = MEASURED) -> str:
     """``parallel`` if several processes save more by inflating `count` archives of `size` bytes than their start takes."""
-    saved = size / INFLATE_BYTES_PER_S * (1 - 1 / max(1, min(count, processes)))
-    return "parallel" if saved > MEASURED.start_s[1] - MEASURED.start_s[0] else "sequential"
+    saved = size / MB / constants.inflate_mb_per_s * (1 - 1 / max(1, min(count, processes)))
+    return "parallel" if saved > constants.start_s[1] - constants.start_s[0] else "sequential"
 
 
 def choose_mode(
-    *, files: int, size: float, threads: int, processes: int, cores: int | None = None, free_memory: int | None
+    *,
+    files: int,
+    size: float,
+    threads: int,
+    processes: int,
+    cores: int | None = None,
+    free_memory: int | None,
+    constants: Constants = MEASURED,
 ) -> str:
     """``sequential`` or ``parallel``: what is predicted to be faster, and sequential when memory is short.
 
@@ -183,7 +190,256 @@ def choose_mode(
     if free_memory is not None and free_memory < LITTLE_MEMORY:
         return "sequential"
     sequential, parallel = (
-        predict(files=files, size=size, mode=mode, threads=threads, processes=processes, cores=cores).seconds
+        predict(
+            files=files, size=size, mode=mode, threads=threads, processes=processes, cores=cores, constants=constants
+        ).seconds
         for mode in ("sequential", "parallel")
     )
     return "parallel" if parallel < sequential else "sequential"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One measured scan of a sample."""
+
+    mode: str
+    threads: int
+    processes: int
+    files: int
+    size: int  # bytes read
+    seconds: float  # of the whole command, from its start to its end
+    stages: Mapping[str, float] = field(default_factory=dict)  # seconds
+    operations: Mapping[str, float] = field(default_factory=dict)  # seconds over all files and workers
+    memory_mb: float | None = None  # the most at a time, of all its processes
+    processor_s: float = 0.0  # of the command itself, workers not counted: what it takes however busy the machine is
+
+    @property
+    def setting(self) -> tuple[str, int, int]:
+        """What is the same in runs that may be compared."""
+        return self.mode, self.threads, self.processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What listing, pairing and planning a whole library took and found."""
+
+    files: int  # media files
+    size: int  # bytes that a scan reads of them
+    shards: int = 1
+    stages: Mapping[str, float]  # seconds, archives apart
+    archives: int = 0
+    archives_size: int = 0
+    archives_s: float = 0.0  # seconds of one process
+
+
+def quickest(runs: Iterable[Run]) -> dict[tuple[tuple[str, int, int], int], Run]:
+    """The runs by setting and number of files: of several that are alike, every figure as it was at its least.
+
+    Other programs only ever add time, and rarely to the same stage each time.
+    """
+    found: dict[tuple[tuple[str, int, int], int], Run] = {}
+    for run in runs:
+        key = run.setting, run.files
+        found[key] = _least(found[key], run) if key in found else run
+    return found
+
+
+def _least(one: Run, other: Run) -> Run:
+    memory = [each.memory_mb for each in (one, other) if each.memory_mb is not None]
+    return replace(
+        one,
+        seconds=min(one.seconds, other.seconds),
+        stages={name: min(seconds, other.stages.get(name, seconds)) for name, seconds in one.stages.items()},
+        operations={
+            name: min(seconds, other.operations.get(name, seconds)) for name, seconds in one.operations.items()
+        },
+        memory_mb=max(memory, default=None),
+        processor_s=min(one.processor_s, other.processor_s),
+    )
+
+
+def line(small: tuple[int, float], large: tuple[int, float]) -> tuple[float, float]:
+    """Fixed seconds and seconds per file, by two runs of so many files and seconds; neither is negative.
+
+    >>> line((100, 1.5), (300, 2.5))
+    (1.0, 0.005)
+    >>> line((100, 1.0), (300, 0.9))  # noise
+    (0.9, 0.0)
+    """
+    (few, short), (many, long) = small, large
+    if many <= few:
+        return long, 0.0
+    each = max(long - short, 0.0) / (many - few)
+    fixed = long - each * many
+    return (fixed, each) if fixed >= 0 else (0.0, long / many)
+
+
+#: Mean size from which the time to read a file, and its CRC-32, counts as that of its megabytes.
+_LARGE_MB = 1.0
+#: Of fewer files a sample does not show what settling costs of each: with every few files come new years, a folder each.
+_FEW = 500
+#: Stages that are none of the main process's own.
+_EXTRACT, _OTHERS = "extract", ("archives", "extract", "index while extracting", "start", "total")
+
+
+def fitted(survey: Survey, runs: Sequence[Run], setting: tuple[str, int, int], base: Constants = MEASURED) -> Constants:
+    """The constants that the runs show, of which some are sequential and some of the parallel `setting`, each of two sizes.
+
+    What can be seen in no run is that of `base`.
+    """
+    best = quickest(runs)
+    constants = base
+    if survey.archives_s > 0:
+        constants = replace(constants, inflate_mb_per_s=survey.archives_size / MB / survey.archives_s)
+    sequential = _of(best, ("sequential", 0, 1))
+    if not survey.files or not sequential:
+        return constants
+    small, large = sequential[0], sequential[-1]
+    names = set(survey.stages)
+    _, extracting = line(*((run.files, run.stages[_EXTRACT]) for run in (small, large)))
+    _, settling = line(*((run.files, _settling(run, names)) for run in (small, large)))
+    operations = _operations(small, large)
+    shared = max(extracting * 1000, sum(operations.values()))
+    file_mb = large.size / MB / large.files
+    started = min(_besides(run, names) - run.files * (extracting + settling) for run in (small, large))
+    if large.files < _FEW:
+        settling = min(settling, base.settling / 1000)
+    surveyed, listing = line(*_surveyed(survey, small, large))
+    found: dict[str, Any] = {**_by_size(operations, file_mb, base), **_memory(best.values(), base)}
+    constants = replace(
+        constants,
+        **found,
+        other=shared - sum(operations.values()),
+        listing=listing * 1000,
+        settling=settling * 1000,
+        start_s=(max(started, 0.0) + surveyed, base.start_s[1] + base.stop_s[1]),
+        stop_s=(0.0, 0.0),
+    )
+    parallel = _of(best, setting)
+    if not parallel:
+        return constants
+    small, large = parallel[0], parallel[-1]
+    _, together = line(*((run.files, run.stages[_EXTRACT]) for run in (small, large)))
+    workers = extracting / together if together > 0 and extracting > 0 else setting[2] * base.efficiency
+    each = (together or shared / 1000 / workers) + settling
+    started = min(_besides(run, names) - run.files * each for run in (small, large))
+    return replace(
+        constants,
+        efficiency=min(max(workers, 1.0) / setting[2], 1.2),
+        start_s=(constants.start_s[0], max(started + surveyed, constants.start_s[0])),
+    )
+
+
+def _of(best: Mapping[tuple[tuple[str, int, int], int], Run], setting: tuple[str, int, int]) -> list[Run]:
+    """The runs of this setting, that of the fewest files first."""
+    return [best[key] for key in sorted(best) if key[0] == setting]
+
+
+def _besides(run: Run, names: Iterable[str]) -> float:
+    """Seconds of a run without those stages that the survey has measured on the whole library."""
+    return run.seconds - sum(run.stages.get(name, 0.0) for name in names)
+
+
+def _surveyed(survey: Survey, small: Run, large: Run) -> tuple[tuple[int, float], tuple[int, float]]:
+    """Files and seconds of listing, pairing and planning, of a part and of the whole."""
+    part = large if large.files < survey.files else small
+    whole = survey.files, sum(survey.stages.values())
+    return (part.files, sum(part.stages.get(name, 0.0) for name in survey.stages)), whole
+
+
+def _settling(run: Run, surveyed: Iterable[str]) -> float:
+    """Seconds of what the main process does when all is extracted."""
+    return sum(seconds for name, seconds in run.stages.items() if name not in {*_OTHERS, *surveyed})
+
+
+def _operations(small: Run, large: Run) -> dict[str, float]:
+    """Milliseconds per file of the model's operations. What the first file of all costs, as it loads a library, is left out."""
+    found = {}
+    for name, ours in OPERATIONS.items():
+        spent = (sum(run.operations.get(each, 0.0) for each in ours) for run in (small, large))
+        found[name] = line(*zip((small.files, large.files), spent, strict=True))[1] * 1000
+    return found
+
+
+def _by_size(operations: Mapping[str, float], file_mb: float, base: Constants) -> dict[str, float]:
+    """The operations, of which reading the content and its CRC-32 grow with the size of a file."""
+    found = dict(operations)
+    for name, per_mb in (("crc_read", "read_per_mb"), ("crc_compute", "crc_per_mb")):
+        spent = operations[name]
+        rate = (
+            spent / file_mb if file_mb >= _LARGE_MB else min(getattr(base, per_mb), spent / file_mb if file_mb else 0)
+        )
+        found |= {per_mb: rate, name: spent - rate * file_mb}
+    return found
+
+
+def _memory(runs: Iterable[Run], base: Constants) -> dict[str, float]:
+    """Memory by mode, process and thread, as far as it was measured."""
+    known = [run for run in runs if run.memory_mb is not None]
+    found = {"sequential_mb": max((run.memory_mb or 0.0 for run in known if run.mode == "sequential"), default=None)}
+    parallel = sorted((run for run in known if run.mode == "parallel"), key=lambda run: (run.processes, run.threads))
+    if parallel:
+        few, many = parallel[0], parallel[-1]
+        process = base.process_mb
+        if many.processes > few.processes:
+            threads = (many.threads - few.threads) * base.thread_mb
+            process = max(
+                ((many.memory_mb or 0) - (few.memory_mb or 0) - threads) / (many.processes - few.processes), 0
+            )
+        found["process_mb"] = process
+        found["base_mb"] = max((many.memory_mb or 0) - many.processes * process - many.threads * base.thread_mb, 0.0)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+#: The operations of the model, as the published table has them, and ours that do the same.
+OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "sidecar_read": ("sidecar_read",),
+    "sidecar_parse": ("sidecar_parse",),
+    "exif_read": ("open",),
+    "exif_parse": ("exif", "video"),
+    "crc_read": ("content_read",),
+    "crc_compute": ("crc32",),
+    "mime": ("mime",),
+    "write": ("record", "write"),
+}
+
+
+def from_mapping(values: Mapping[str, Any]) -> Constants:
+    """Constants out of JSON. Raises ValueError if one is missing, unknown, or no number that it can be.
+
+    >>> from_mapping(asdict(MEASURED)) == MEASURED
+    True
+    """
+    if set(values) != {each.name for each in fields(Constants)}:
+        raise ValueError("other constants than this version's")
+    found = dict(values)
+    for name in ("start_s", "stop_s"):
+        pair = values[name]
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise ValueError(f"{name} is no pair")
+        found[name] = tuple(_positive(name, each) for each in pair)
+    if not isinstance(values["waits"], bool):
+        raise ValueError("waits is neither true nor false")
+    for name in set(found) - {"start_s", "stop_s", "waits"}:
+        if name != "disk_mb_per_s" or found[name] is not None:
+            found[name] = _positive(name, found[name])
+    for name in ("efficiency", "inflate_mb_per_s", "disk_mb_per_s"):
+        if found[name] == 0:
+            raise ValueError(f"{name} is 0")
+    return Constants(**found)
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        raise ValueError(f"{name} is {value!r}")
+    return float(value)
+
+
+def source(constants: Constants) -> str:
+    """The constants as the line of Python that makes them."""
+    digits = {
+        name: tuple(round(each, 3) for each in value) if isinstance(value, tuple) else value
+        for name, value in asdict(constants).items()
+    }
+    shown = {name: round(value, 4) if type(value) is float else value for name, value in digits.items()}
+    return f"Constants({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

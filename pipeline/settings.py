@@ -31,6 +31,7 @@ class Settings:
     all_tags: bool = False  # keep every EXIF tag in exif_json
     verify_archives: bool = False  # read every byte of archives, and compare with their check sums
     merge: bool = False  # several exports are parts of one library
+    profile: str = ""  # folder for Dask's performance report and the times of shards and operations
 
     def __post_init__(self) -> None:
         if self.mode not in ("auto", "sequential", "parallel"):
@@ -63,6 +64,17 @@ class Settings:
                 values[name] = _parse(text, kind, variable)
         values |= {name: value for name, value in (flags or {}).items() if value is not None}
         return cls(**values)
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Where what was measured of this machine is kept; None for a user without a home."""
+    given = environment.get("XDG_CACHE_HOME", "")
+    if given.startswith("/"):  # as the specification of these folders has it
+        return Path(given) / "takeout-index"
+    try:
+        return Path.home() / ".cache" / "takeout-index"
+    except RuntimeError:
+        return None
 
 
 def _types() -> dict[str, type]:

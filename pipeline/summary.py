@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cost import PUBLISHED
+from pipeline.cost import PUBLISHED, PUBLISHED_DISK
 from pipeline.progress import clock
 
 
@@ -36,6 +36,15 @@ def amount(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them, with a digit after the point where they are few.
+
+    >>> duration(1.26), duration(340), duration(17_000)
+    ('1.3 s', '5 min 40 s', '4 h 43 min')
+    """
+    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
 
 
 def _console() -> Console:
@@ -148,7 +157,96 @@ def print_plan(found: Mapping[str, Any]) -> None:
         chosen = " (chosen)" if mode == found["mode"] else ""
         table.add_row(f"  {mode}{chosen}", clock(value["seconds"]), f"{value['memory_mb']:,.0f} MB", value["bound"])
     console.print(table)
-    console.print(f"{found['threads']} I/O threads, {found['processes']} processes", soft_wrap=True)
+    basis = f"measured here by bench on {found['measured_at'][:10]}" if found["measured_at"] else "built in"
+    console.print(
+        f"{found['threads']} I/O threads, {found['processes']} processes; predicted from costs {basis}", soft_wrap=True
+    )
+
+
+#: Rows of the table of costs, as `bench` has them.
+_BENCH_ROWS = (
+    *((title, published) for title, published, _ in OPERATION_ROWS),
+    ("others", "other"),
+    ("list, pair, plan", "listing"),
+    ("settle, publish", "settling"),
+)
+
+
+def print_bench(found: Mapping[str, Any]) -> None:
+    """What `bench` measured and predicts, beside the published analysis."""
+    console = _console()
+    machine, cache = found["machine"], found["cache"]
+    console.print(
+        f"{found['media']:,} photos and videos, {amount(found['bytes_to_read'])} to read; "
+        f"{found['sample']['files']:,} of them measured ({amount(found['sample']['bytes'])}), {machine['cores']} cores"
+    )
+    if not found["sample"]["files"]:
+        console.print("there is nothing to measure")
+        return
+    if cache["disk_mb_per_s"]:
+        console.print(
+            f"{cache['cold_share']:.0%} of that came from the disk, at {cache['disk_mb_per_s']:,.0f} MB/s "
+            "with all threads; the runs below read it from memory",
+            soft_wrap=True,
+        )
+    elif cache["looked_at"]:
+        console.print("all of that was in memory already: what the disk can do is not seen", soft_wrap=True)
+    if found["archives"]["seconds"]:
+        speed = found["archives"]["bytes"] / found["archives"]["seconds"]
+        console.print(f"archives that are read from front to back: {amount(speed)}/s by one process")
+    table = _table("cost of a file, sequential", "here (ms)", "published (ms)")
+    for title, name in _BENCH_ROWS:
+        published = getattr(PUBLISHED, name)
+        table.add_row(f"  {title}", f"{found['operations_ms'][name]:.3f}", f"{published:.1f}" if published else "")
+    table.add_row("  together", f"{sum(found['operations_ms'].values()):.3f}", "34.0")
+    console.print(table)
+    _print_settings(console, found)
+    _print_predicted(console, found)
+    if found["not_measured"]:
+        console.print(f"no time was left for: {', '.join(found['not_measured'])}", soft_wrap=True)
+    if found["kept_in"]:
+        console.print(f"kept for plan and scan: {shown(found['kept_in'])}", soft_wrap=True)
+    console.print(f"report: {shown(found['output'])}", soft_wrap=True)
+    if found["picture"]:
+        console.print(f"picture: {shown(found['picture'])}", soft_wrap=True)
+
+
+def _print_settings(console: Console, found: Mapping[str, Any]) -> None:
+    table = _table("while reading", "files/s", "speed-up", "memory")
+    for each in found["settings"]:
+        memory = f"{each['memory_mb']:,.0f} MB" if each["memory_mb"] else "unknown"
+        title = (
+            "sequential"
+            if each["mode"] == "sequential"
+            else f"{each['processes']} process{'' if each['processes'] == 1 else 'es'}, "
+            f"{each['threads']} thread{'' if each['threads'] == 1 else 's'}"
+        )
+        table.add_row(f"  {title}", f"{each['files_per_s']:,.0f}", f"{each['speed_up']:.2f}", memory)
+    table.add_row("  published: sequential", "29", "1.00", "70 MB")
+    table.add_row("  published: 8 processes, 16 threads", "200", "6.80", "736 MB")
+    console.print(table)
+
+
+def _print_predicted(console: Console, found: Mapping[str, Any]) -> None:
+    """Sizes of libraries, and this one as a whole; beside them the published table, with and without its disk."""
+    table = _table("files", "sequential", "parallel", "gain", "published seq.", "parallel", "gain")
+    for files, ours in found["predicted"].items():
+        theirs = found["published"][files]
+        cells = [duration(each[mode]["seconds"]) for each in (ours, theirs) for mode in ("sequential", "parallel")]
+        speed_ups = [f"{each['speed_up']:.1f}" for each in (ours, theirs)]
+        table.add_row(f"  {int(files):,}", *cells[:2], speed_ups[0], *cells[2:], speed_ups[1])
+    console.print(table)
+    most = max(found["published_with_disk"], key=int)
+    console.print(
+        f"(at the {PUBLISHED_DISK:.0f} MB/s that the published analysis assumes, its {int(most):,} files in parallel take "
+        f"{duration(found['published_with_disk'][most]['parallel']['seconds'])})",
+        soft_wrap=True,
+    )
+    table = _table("this input as a whole", "time", "memory", "limited by")
+    for mode in ("sequential", "parallel"):
+        each = found["this_input"][mode]
+        table.add_row(f"  {mode}", duration(each["seconds"]), f"{each['memory_mb']:,.0f} MB", each["bound"])
+    console.print(table)
 
 
 #: What `verify` calls the outcomes of files, and how many of each it names; all are in its JSON.

@@ -12,6 +12,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "problems": set(),
     "lean": set(),
     "cost": set(),
+    "sampling": set(),
+    "pictures": set(),
+    "profiling": {"item", "pictures", "storage"},
     "synthetic": set(),
     "progress": set(),
     "takeout": {"problems"},
@@ -31,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "verifying": {"item", "problems"},
     "storage": {
         "audit",
+        "cost",
         "documents",
         "explain",
         "item",
@@ -59,8 +63,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "graph",
         "item",
         "listing",
+        "pictures",
         "planning",
         "problems",
+        "profiling",
         "progress",
         "rereading",
         "settings",
@@ -69,13 +75,32 @@ MAY_IMPORT: dict[str, set[str]] = {
         "verifying",
     },
     "summary": {"cost", "progress"},
-    "cli": {"api", "lean", "problems", "progress", "settings", "summary", "synthetic"},
+    "bench": {
+        "api",
+        "cluster",
+        "cost",
+        "item",
+        "pictures",
+        "planning",
+        "problems",
+        "progress",
+        "sampling",
+        "settings",
+        "storage",
+    },
+    "cli": {"api", "bench", "lean", "problems", "progress", "settings", "summary", "synthetic"},
     "__init__": {"api", "record", "settings"},
     "__main__": {"cli"},
 }
 
 #: Packages that one room alone may import.
-ONLY = {"distributed": {"cluster", "worker"}, "dask.bag": {"graph"}, "typer": {"cli"}, "sqlite3": {"storage"}}
+ONLY = {
+    "distributed": {"cluster", "worker"},
+    "dask.bag": {"graph"},
+    "typer": {"cli"},
+    "matplotlib": {"pictures"},
+    "sqlite3": {"storage"},
+}
 
 #: Rooms that open nothing and read no clock.
 PURE = (
@@ -90,6 +115,7 @@ PURE = (
     "item",
     "record",
     "cost",
+    "sampling",
     "verifying",
 )
 

@@ -85,6 +85,13 @@ def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
     return [item._replace(shard=reference.name) for item in planned]
 
 
+def read_manifest(path: Path) -> Iterator[list[MediaItem]]:
+    """The items of every shard, in order; unchecked."""
+    with path.open("rb") as file:
+        for message in pa.ipc.MessageReader.open_stream(file):
+            yield list(_items(pa.ipc.read_record_batch(message, _SCHEMA)))
+
+
 # By column: Arrow takes rows, and structs in them, apart one by one.
 
 

@@ -8,6 +8,8 @@ to write and 4 µs more to read, which happens twice.
 from __future__ import annotations
 
 import errno
+import os
+import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,6 +39,9 @@ class ShardDone:
     bytes: int
     problems: int  # files with problems
     spent: dict[str, float]  # seconds of each operation
+    worker: str = ""  # host and process
+    started_at: float = 0.0  # seconds since 1970
+    ended_at: float = 0.0
 
 
 def shard_path(folder: str | Path, name: str) -> Path:
@@ -48,6 +53,7 @@ def write_shard(rows: Iterable[Row], folder: str) -> list[ShardDone]:
     """Write the rows of one shard, of which it has one at least, and return what was done, the one element of its partition.
 
     The values of a row stand in the order of RECORD's columns."""
+    started_at = time.time()
     name = ""
     size = problems = 0
     times: list[tuple[float, ...]] = []
@@ -73,8 +79,10 @@ def write_shard(rows: Iterable[Row], folder: str) -> list[ShardDone]:
     files = len(kept)
     del kept, columns, table, stream, data
     give_back()  # eight workers would keep 20 MB of buffers between them, each until its next shard
-    spent = dict(zip(OPERATIONS, map(sum, zip(*times, strict=True)), strict=True))
-    return [ShardDone(name, files, size, problems, {**spent, "write": time.perf_counter() - started})]
+    spent: dict[str, float] = dict(zip(OPERATIONS, map(sum, zip(*times, strict=True)), strict=True))
+    spent["write"] = time.perf_counter() - started
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    return [ShardDone(name, files, size, problems, spent, worker, started_at, time.time())]
 
 
 def read_shard(folder: str | Path, name: str) -> pa.Table:
