@@ -21,6 +21,7 @@ from pipeline import cost, elsewhere
 from pipeline.audit import Audit, audit
 from pipeline.documents import Document, read_document, unreadable_document
 from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
+from pipeline.lean import give_back
 from pipeline.listing import ListedFile, Listing
 from pipeline.planning import Plan, make_plan, make_shards
 from pipeline.problems import Problem, UsageError, noting
@@ -189,6 +190,7 @@ def _read(
             shards, references = write_plan(plan, found, settings, results, index)
         listed, damaged = listing.count, {file.path for file in listing.files if file.path == file.part}
         del plan, listing  # all of it is on the disk now, and as large as the library
+        give_back()
         watch.step(f"starting ({mode})")
         with clock.stage("start"):
             compute = given or compute_on(mode, workers, _dask_report(settings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -47,7 +48,11 @@ class Packed:
         """The entries, in order."""
         paths = map(str.__add__, _unpacked(self._folders, self.count), self.names())
         columns = (_unpacked(column, self.count) for column in self._columns)
-        return list(map(Entry._make, zip(paths, *columns, strict=True)))
+        return list(map(_entry, zip(paths, *columns, strict=True)))
+
+
+#: `Entry._make`, without a call of Python for each.
+_entry = partial(tuple.__new__, Entry)
 
 
 class _Same:

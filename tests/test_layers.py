@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "explain",
         "graph",
         "item",
+        "lean",
         "listing",
         "pictures",
         "planning",
