@@ -36,6 +36,8 @@ CHUNK = 16 << 10
 READ_AHEAD = 128 << 10
 #: Where processes of a run find the device.
 VARIABLE = "TAKEOUT_BENCH_DEVICE"
+#: Set for a device that heeds no hints, as some network file systems.
+UNHEEDING = "TAKEOUT_BENCH_UNHEEDING"
 #: What the shared memory begins with: when the device is free again, files opened, bytes delivered, seconds that all threads
 #: waited for files to be opened and for reads to begin; and the state of the chunks.
 FREE_AT, OPENED, DELIVERED, WAITS_S, CHUNKS = 0, 1, 2, 3, 4
@@ -50,6 +52,7 @@ class Device:
     def __init__(self, folder: Path) -> None:
         found = json.loads((folder / "device.json").read_text("utf-8"))
         self.open_s, self.latency_s, self.bytes_per_s = found["open_s"], found["latency_s"], found["bytes_per_s"]
+        self.heeds_hints = not os.environ.get(UNHEEDING)  # and tells what is in the page cache
         self.files: dict[int, tuple[int, int]] = {int(inode): tuple(each) for inode, each in found["files"].items()}
         self._descriptor = os.open(folder / "state", os.O_RDWR)
         self.folder, self.state = folder, memoryview(mmap.mmap(self._descriptor, 0)).cast("d")
@@ -164,6 +167,8 @@ def dask_setup(_worker: object = None) -> None:
 
     def preadv(descriptor: int, buffers: Sequence[Any], offset: int, flags: int = 0) -> int:
         if descriptor in opened and flags & os.RWF_NOWAIT:
+            if not device.heeds_hints:
+                raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
             end = offset + sum(map(len, buffers))
             if device_has(opened[descriptor], offset, end) > time.monotonic():
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -183,6 +188,8 @@ def dask_setup(_worker: object = None) -> None:
         if inode is None:
             real["posix_fadvise"](descriptor, offset, length, advice)
         elif advice == os.POSIX_FADV_WILLNEED:
+            if not device.heeds_hints:
+                return
             device.order(inode, offset, offset + min(length or READ_AHEAD, READ_AHEAD), ahead=True)
         elif advice == os.POSIX_FADV_DONTNEED:
             device.forget(inode, offset, offset + length if length else 1 << 62)
@@ -281,9 +288,12 @@ def main() -> None:
     parser.add_argument("--open-ms", type=float, default=10)
     parser.add_argument("--latency-ms", type=float, default=0, help="of each read that the device has to deliver")
     parser.add_argument("--mb-per-s", type=float, default=100)
+    parser.add_argument("--no-hints", action="store_true", help="as a network file system that heeds none")
     parser.add_argument("--mode", action="append", choices=("parallel", "sequential"))
     parser.add_argument("--folder", type=Path, help="where libraries are made, and left; default: a temporary folder")
     options = parser.parse_args()
+    if options.no_hints:
+        os.environ[UNHEEDING] = "1"
     folder = options.folder or Path(tempfile.mkdtemp(prefix="takeout-bench-"))
     try:
         device = (options.open_ms / 1e3, options.latency_ms / 1e3, options.mb_per_s * 1e6)

@@ -36,7 +36,7 @@ from pipeline.takeout.sidecar import parse_sidecar
 
 #: A sidecar is about 1 kB; one beyond this is refused by its size.
 LARGEST_SIDECAR = 8 << 20
-#: Read size. Larger blocks gain nothing (`benchmarks.reading`); this many bytes are also what a thread reads ahead of a file.
+#: Read size, also of what threads read ahead. Larger blocks gain nothing; mapped files kill when cut (`benchmarks.reading`).
 BLOCK = 1 << 20
 #: Bytes from the front of a file that are kept in memory for the readers of metadata.
 HEAD = 128 << 10

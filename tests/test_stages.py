@@ -100,9 +100,9 @@ def test_what_is_read_ahead_is_the_beginning_of_what_is_read(tmp_path: Path, siz
     (item,) = items_of(library)
     for ahead in (False, True):
         file = library.open(item.media)
+        assert isinstance(file, OpenFile)
         if ahead:
-            file.read_ahead(stages.BLOCK)
-            assert isinstance(file, OpenFile)
+            file.read_first(stages.BLOCK)
             assert file.first == data[: stages.BLOCK]
         content = extract((item, file)).content
         assert content is not None
@@ -114,7 +114,8 @@ def test_a_file_that_changes_after_it_was_read_ahead_says_so(tmp_path: Path, dat
     library = Library.of([write_tree(tmp_path, {"Takeout/a.jpg": b"\xff\xd8" * 8})])
     (item,) = items_of(library)
     file = library.open(item.media)
-    file.read_ahead(stages.BLOCK)
+    assert isinstance(file, OpenFile)
+    file.read_first(stages.BLOCK)
     (tmp_path / "Takeout/a.jpg").write_bytes(data)
     assert "changed" in {problem.kind for problem in extract((item, file)).problems}
 

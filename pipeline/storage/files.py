@@ -72,18 +72,22 @@ class OpenFile:
                 break
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
-    def look(self) -> None:
-        """Find out whether its first bytes can be had without waiting for a disk or network. Whoever reads meets errors."""
+    def look(self) -> bool:
+        """Find out whether its first bytes can be had without waiting for a disk or network; False if the file system does not
+        tell. Whoever reads meets errors.
+        """
         try:
             os.preadv(self.descriptor, _ONE_BYTE, 0, os.RWF_NOWAIT)
         except BlockingIOError:
             self.cold = True
         except OSError as error:
-            if error.errno == errno.EOPNOTSUPP:  # a file system that does not tell, but takes its time
+            if error.errno == errno.EOPNOTSUPP:  # but it takes its time
                 started = perf_counter()
                 with suppress(OSError):
                     os.pread(self.descriptor, 1, 0)
                 self.cold = perf_counter() - started > SOON
+                return False
+        return True
 
     def is_unchanged(self) -> bool:
         """Size and modification time are still those of when it was opened."""
@@ -91,13 +95,24 @@ class OpenFile:
         return (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns)
 
     def read_ahead(self, length: int) -> None:
-        """Read the first bytes, and have the disk fetch some more while we compute. Whoever reads on meets errors."""
-        self.look()
+        """Have the disk fetch the first bytes while we compute. Where that may not be heeded, they are read. Whoever reads on
+        meets errors.
+        """
+        told = self.look()
         with suppress(OSError):
             if self.cold:
-                for offset in range(0, min(self.size, WANTED_AHEAD), HINTED):
-                    os.posix_fadvise(self.descriptor, offset, HINTED, os.POSIX_FADV_WILLNEED)
-            self.first = os.read(self.descriptor, min(length, self.size))
+                self.hint()
+            if not told:  # not all network file systems have a cache that they read ahead into
+                self.read_first(length)
+
+    def hint(self) -> None:
+        """Tell the system what is wanted soon."""
+        for offset in range(0, min(self.size, WANTED_AHEAD), HINTED):
+            os.posix_fadvise(self.descriptor, offset, HINTED, os.POSIX_FADV_WILLNEED)
+
+    def read_first(self, length: int) -> None:
+        """Read the first bytes, to be had without waiting. May raise OSError."""
+        self.first = os.read(self.descriptor, min(length, self.size))
 
     def close(self) -> None:
         """Close it; may be called again. Memory is left as it was if it is a large file, or memory is short."""
