@@ -167,7 +167,9 @@ def _read(
     index: Index,
 ) -> tuple[Work, list[ShardDone]]:
     """List, pair, plan and extract. The workers start while the listing grows, and are gone when this returns."""
+    # All of it before a second thread imports distributed: a signal that ends an import here would leave it waiting for ever.
     from pipeline.cluster import EarlyCluster, loopback_works
+    from pipeline.storage import manifest  # noqa: F401
     from pipeline.storage.shards import read_shard
 
     with EarlyCluster(worker_processes(settings), results.scratch, _dask_report(settings)) as workers:
