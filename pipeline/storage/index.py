@@ -30,6 +30,8 @@ from pipeline.takeout.sidecar import Comment
 NULL = float("nan")
 #: Rows per transaction; below some thousands SQLite spends more time on transactions than on rows.
 BATCH = 10_000
+#: Bytes of a page. An index reads all rows, of some kB, when it is made: with SQLite's own 4096, that takes half as long again.
+PAGE = 16384
 #: Pages that SQLite keeps in memory, in KiB: while rows are only added, beside the workers; and then, when they are gone.
 CACHE_WHILE_FILLED, CACHE_AFTERWARDS = 8 << 10, 64 << 10
 #: Rows of an index that ANALYZE looks at: how many rows a value has, about, is all that the planner of queries asks for.
@@ -204,7 +206,7 @@ class Index:
         self._path = path
         # Its last step may be another thread's than the others; never two at a time.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+        self._db.executescript(f"PRAGMA page_size = {PAGE}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
         self._db.execute(f"PRAGMA cache_size = -{CACHE_WHILE_FILLED}")
         self._db.execute(_create_table("media", _SCALARS, '"people" TEXT', "PRIMARY KEY (file_id)"))
         self._db.execute(_create_table("files", FILE_COLUMNS))

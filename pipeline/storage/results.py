@@ -12,11 +12,12 @@ import fcntl
 import json
 import os
 import shutil
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,8 @@ PUBLISHED = ("media", "files", "index.sqlite", "datapackage.json", "metadata.yam
 READY = "READY"
 #: What SQLite puts beside a file that somebody writes to.
 JOURNALS = ("-wal", "-shm", "-journal")
-#: Rows kept in memory per year, and in all, before they are written to a file.
-ROWS_PER_FILE, ROWS_IN_MEMORY = 50_000, 50_000
-#: The same in bytes, as sidecars of megabytes may be there.
-BYTES_IN_MEMORY = 256 << 20
+#: Rows kept in memory before those of some years are written, and the same in bytes, as sidecars of megabytes may be there.
+ROWS_IN_MEMORY, BYTES_IN_MEMORY = 20_000, 48 << 20
 #: Columns worth a dictionary: a value of the others has few rows, which compression alone makes smaller, and sooner.
 REPEATING = [column.name for column in COLUMNS if column.facet]
 #: Files of `media` that are compressed at a time.
@@ -143,60 +142,55 @@ def write_media(results: Results, names: Iterable[str], settled: Settled) -> Non
     `names` are the shards in the plan's order. Memory is bounded by ROWS_IN_MEMORY and BYTES_IN_MEMORY, not by the library.
     """
     folder = private_folder(results.new / "media")
-    waiting: dict[int, list[pa.Table]] = defaultdict(list)
-    rows: dict[int, int] = defaultdict(int)
-    size: dict[int, int] = defaultdict(int)
-    parts: dict[int, int] = defaultdict(int)
+    parts: Counter[int] = Counter()
     writing: deque[Future[None]] = deque()
 
-    def write(year: int) -> None:
+    def write(year: int, rows: pa.Table) -> None:
         path = private_folder(folder / f"{PARTITION}={year}") / f"part-{parts[year]:05d}.parquet"
+        parts[year] += 1
         if len(writing) >= 2 * WRITERS:
             writing.popleft().result()
-        writing.append(pool.submit(_write_part, waiting.pop(year), path))
-        parts[year] += 1
-        del rows[year], size[year]
+        writing.append(pool.submit(_write_part, rows, path))
 
     with ThreadPoolExecutor(WRITERS) as pool:
+        waiting: list[pa.Table] = []
+        rows = size = 0
         for name in names:
-            for year, chunk in _by_year(with_settled(read_shard(results.shards, name), settled)):
-                waiting[year].append(chunk)
-                rows[year] += chunk.num_rows
-                size[year] += chunk.nbytes
-                if rows[year] >= ROWS_PER_FILE:
-                    write(year)
-            while sum(rows.values()) > ROWS_IN_MEMORY:
-                write(max(rows, key=lambda y: rows[y]))
-            while sum(size.values()) > BYTES_IN_MEMORY:
-                write(max(size, key=lambda y: size[y]))
-        for year in sorted(rows):
-            write(year)
+            waiting.append(with_settled(read_shard(results.shards, name), settled))
+            rows += waiting[-1].num_rows
+            size += waiting[-1].nbytes
+            if rows > ROWS_IN_MEMORY or size > BYTES_IN_MEMORY:
+                waiting = [_write_years(pa.concat_tables(waiting), write, rows // 2)]
+                rows, size = waiting[0].num_rows, waiting[0].nbytes
+        if rows:
+            _write_years(pa.concat_tables(waiting), write, rows)
         if not parts:  # a reader of an empty library finds the columns, and no rows
-            waiting[0].append(RECORD.empty_table().drop_columns(PARTITION))
-            rows[0] = size[0] = 0
-            write(0)
+            write(0, RECORD.empty_table().drop_columns(PARTITION))
         for future in writing:
             future.result()
 
 
-def _by_year(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of each year taken, in their order, without the column that says it."""
+def _write_years(rows: pa.Table, write: Callable[[int, pa.Table], None], enough: int) -> pa.Table:
+    """Write the rows of each year, the fullest years first, until `enough` rows are written. Returns the others."""
+    rows = rows.combine_chunks()
     years = rows.column(PARTITION).combine_chunks()
-    rows = rows.drop_columns(PARTITION)
-    counts = sorted((each["values"], each["counts"]) for each in pc.value_counts(years).to_pylist())
-    if len(counts) > 1:
-        rows = rows.take(pc.sort_indices(years))  # stable; one pass instead of one for each year
-    begin = 0
-    for year, count in counts:
-        yield year, rows.slice(begin, count)
-        begin += count
+    order = pc.sort_indices(years)  # stable: rows of a year stay in their order
+    counts = [(each["values"], each["counts"]) for each in pc.value_counts(years.take(order)).to_pylist()]
+    begins = dict(zip((year for year, _ in counts), accumulate((n for _, n in counts), initial=0), strict=False))
+    without = rows.drop_columns(PARTITION)
+    done: list[int] = []
+    for year, count in sorted(counts, key=lambda each: -each[1]):
+        if enough <= 0:
+            break
+        write(year, without.take(order.slice(begins[year], count)))  # a slice would keep all of them in memory
+        done.append(year)
+        enough -= count
+    return rows.filter(pc.invert(pc.is_in(years, pa.array(done, years.type))))
 
 
-def _write_part(tables: list[pa.Table], path: Path) -> None:
+def _write_part(rows: pa.Table, path: Path) -> None:
     with whole_file(path) as temporary:
-        pq.write_table(
-            pa.concat_tables(tables), temporary, compression="zstd", use_dictionary=REPEATING, write_page_checksum=True
-        )
+        pq.write_table(rows, temporary, compression="zstd", use_dictionary=REPEATING, write_page_checksum=True)
 
 
 def write_files(results: Results, tables: Iterable[pa.Table]) -> None:
