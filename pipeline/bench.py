@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -276,15 +276,19 @@ def _read(library: Library, item: MediaItem, end: float) -> int:
 class SampledLibrary(Library):
     """A library of which only some files are listed. Its tars have been read."""
 
-    sample: tuple[Entry, ...] = ()
+    sample: Callable[[], Iterator[Entry]] = ().__iter__  # no tuple, in which Dask would look for graphs, shard by shard
 
     def walk(self) -> Iterator[Entry]:
         """The files of the sample."""
-        return iter(self.sample)
+        return self.sample()
 
     def tars(self) -> list[Any]:
         """None that is yet to be read."""
         return []
+
+    def __dask_tokenize__(self) -> str:
+        """What names tasks that are given it: Dask would else look at every entry of the sample for each of them."""
+        return repr((type(self).__name__, self.parts, self.repeated, self.known))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Workers open files and list none: they need not be sent the sample."""
@@ -302,7 +306,7 @@ def scan_sample(
         for entry in (item.media, item.sidecar)
         if entry is not None
     ]
-    library = SampledLibrary(whole.parts, whole.repeated, known, sample=tuple(dict.fromkeys(entries)))
+    library = SampledLibrary(whole.parts, whole.repeated, known, sample=tuple(dict.fromkeys(entries)).__iter__)
     with closing(library):
         return scan_library(library, inputs, output, settings, Silent(), Clock())
 
