@@ -34,8 +34,9 @@ Build = Callable[[Sequence[Any]], Any]
 #: Runs the graph that a Build makes, and yields what its partitions return, in the order in which they finish.
 Compute = Callable[[Build, Sequence[Any]], Iterator[Any]]
 
-#: Shards whose graph is built and submitted at once: the scheduler's memory does not grow with the library.
-WINDOW = 256
+#: Shards that the scheduler has at a time, for each thread of the workers: one at work, one waiting, one on the way. Of
+#: more, it chooses which is next by rules of its own; and neither its memory nor ours grows with the library.
+AHEAD = 3
 
 _LOCAL = {
     # Forked from a server that has imported everything once: starts in a third of spawn's time, shares its memory.
@@ -307,8 +308,9 @@ def _computing(client: Any) -> Compute:
         in_flight: dict[str, Any] = {}
         died: set[Any] = set()
         while waiting or in_flight:
-            if waiting and len(in_flight) < WINDOW // 2:
-                window = [waiting.popleft() for _ in range(min(WINDOW, len(waiting)))]
+            threads = max(sum(client.nthreads().values()), 1) if waiting else 0
+            if waiting and len(in_flight) <= (AHEAD - 1) * threads:
+                window = [waiting.popleft() for _ in range(min(AHEAD * threads - len(in_flight), len(waiting)))]
                 futures = client.compute(build(window).to_delayed())
                 in_flight |= {future.key: reference for future, reference in zip(futures, window, strict=True)}
                 done.update(futures)

@@ -27,16 +27,16 @@ EXTRACTION_VERSION = 3
 
 #: What one file costs besides its bytes, as so many bytes more: about 0.3 ms against 12 GB/s.
 BYTES_PER_FILE = 3_000_000
-#: Shards per worker, at least (small libraries excepted), so that all end together: each costs some 8 ms of its own. And files
-#: per shard, at most; and in the shards that all workers have in memory, which take some 20 kB a file.
-SHARDS, SHARD_FILES, FILES_AT_A_TIME = 6, 512, 2048
+#: A shard is this share of a worker's share of what is left, so that the last ones are small and all workers end together.
+#: And files per shard, at most; and in the shards that all workers have in memory, which take some 20 kB a file.
+SHARE, SHARD_FILES, FILES_AT_A_TIME = 0.5, 512, 2048
 _ASTRAY = "a path that leads out of the folder that it is unpacked in: kept as it is, never used"
 #: Begins the reason of a file that is a copy of one in another part, whose name follows.
 COPY = "same path and content as in part "
 #: Bytes of sidecars in a shard, about, at most: its rows hold them, and are in memory together.
 SHARD_TEXT = 16 << 20
 #: Files per shard, at least: a shard costs some milliseconds of its own.
-FEWEST_FILES = 16
+FEWEST_FILES = 32
 
 Chosen = Callable[[str, int], bool]  # by the name and size of a file
 State = tuple[str, str | None]  # and why
@@ -497,20 +497,21 @@ def file_id(path: str, number: int = 0) -> str:
 def make_shards(
     items: Iterable[MediaItem], to_read: int, count: int, shard_files: int = 0, all_tags: bool = False, workers: int = 1
 ) -> Iterator[Shard]:
-    """The items in order, `count` of them with `to_read` bytes to read, cut into shards of about equal cost; `shard_files` > 0
-    is the most files in one."""
+    """The items in order, `count` of them with `to_read` bytes to read, cut into shards of which each costs less than those
+    before; `shard_files` > 0 is the most files in one."""
     most_files = shard_files or max(FEWEST_FILES, min(SHARD_FILES, FILES_AT_A_TIME // max(workers, 1)))
-    fewest = min(FEWEST_FILES, most_files)
-    total = to_read + count * BYTES_PER_FILE
-    enough = max(total / (SHARDS * max(workers, 2)), fewest * BYTES_PER_FILE)
+    fewest = min(FEWEST_FILES, most_files) * BYTES_PER_FILE
+    left = to_read + count * BYTES_PER_FILE
     batch: list[MediaItem] = []
     cost = text = 0
     for item in items:
         batch.append(item)
         cost += _cost(item)
         text += item.sidecar.size if item.sidecar is not None else 0
+        enough = max(left * SHARE / max(workers, 2), fewest)
         if len(batch) >= most_files or cost >= enough or text >= SHARD_TEXT:
             yield Shard(shard_name(batch, all_tags), tuple(batch))
+            left -= cost
             batch, cost, text = [], 0, 0
     if batch:
         yield Shard(shard_name(batch, all_tags), tuple(batch))

@@ -55,3 +55,18 @@ def test_a_profile_lies_neither_in_the_input_nor_in_the_results(synthetic: Path,
         with pytest.raises(UsageError, match="inside"):
             scan(synthetic, out, Settings(mode="sequential", profile=str(folder)))
     assert not out.exists()
+
+
+def test_the_dearest_shards_come_first_and_the_last_are_small(
+    synthetic: Path, tmp_path: Path, no_leftovers: None
+) -> None:
+    settings = Settings(mode="parallel", processes=2, profile=str(tmp_path / "profile"))
+    scan(synthetic, tmp_path / "out", settings)
+    rows = list(csv.DictReader((tmp_path / "profile" / "shards.csv").open(encoding="utf-8")))
+    by_start = sorted(rows, key=lambda row: float(row["started_s"]))
+    sizes = [int(row["files"]) for row in by_start]
+    in_order = sorted(sizes, reverse=True)
+    # Each is one of those that the scheduler has at the time.
+    assert all(in_order.index(size) < number + cluster.AHEAD * 2 for number, size in enumerate(sizes))
+    assert len(sizes) > 3
+    assert sizes[-1] < sum(sizes) / 8
