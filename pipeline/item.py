@@ -74,6 +74,7 @@ class MediaItem(NamedTuple):  # and no dataclass: it is added to twice on its wa
     folder_kind: str = "other"  # one of folders.KINDS
     folder_date: str | None = None  # of a folder by year or by day: 2019, 2005-02-05
     problems: tuple[Problem, ...] = ()
+    shard: str = ""  # the name of the one that it was handed out in
 
     document: Sidecar | None = None
     content: Content | None = None
@@ -83,7 +84,6 @@ class MediaItem(NamedTuple):  # and no dataclass: it is added to twice on its wa
     clip: Clip | None = None
     tags: dict[str, str] | None = None
     spent: tuple[float, ...] = (0.0,) * len(OPERATIONS)  # seconds
-    shard: str = ""  # the name of the shard that it was read from
 
 
 def stored_text(path: str) -> str:

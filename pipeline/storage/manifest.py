@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,15 +82,14 @@ def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
         raise OutputError(f"cannot read {path}: {os.strerror(error.errno or 0)}") from error
     if len(data) != reference.length or zlib_ng.crc32(data) != reference.crc32:
         raise OutputError(f"{path} is damaged: it is not what this run has written")
-    planned = _items(pa.ipc.read_record_batch(pa.py_buffer(data), _SCHEMA))
-    return [item._replace(shard=reference.name) for item in planned]
+    return list(_items(pa.ipc.read_record_batch(pa.py_buffer(data), _SCHEMA), reference.name))
 
 
 def read_manifest(path: Path) -> Iterator[list[MediaItem]]:
     """The items of every shard, in order; unchecked."""
     with path.open("rb") as file:
         for message in pa.ipc.MessageReader.open_stream(file):
-            yield list(_items(pa.ipc.read_record_batch(message, _SCHEMA)))
+            yield list(_items(pa.ipc.read_record_batch(message, _SCHEMA), ""))
 
 
 # By column: Arrow takes rows, and structs in them, apart one by one.
@@ -121,13 +121,13 @@ def _problem_row(problem: Problem) -> dict[str, str]:
     return {"stage": problem.stage, "kind": problem.kind, "message": stored_text(problem.message)}
 
 
-def _items(rows: pa.RecordBatch) -> Iterator[MediaItem]:
+def _items(rows: pa.RecordBatch, shard: str) -> Iterator[MediaItem]:
     columns: dict[str, list[Any]] = {
         field.name: _entries(rows.column(field.name)) if field.type == _ENTRY else rows.column(field.name).to_pylist()
         for field in _SCHEMA
     }
     columns["problems"] = [tuple(Problem(**each) for each in said) if said else () for said in columns["problems"]]
-    return map(MediaItem, *columns.values())
+    return map(MediaItem, *columns.values(), repeat(shard))
 
 
 def _entries(column: pa.StructArray) -> list[Entry | None]:
