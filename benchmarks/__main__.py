@@ -1,8 +1,10 @@
 """``make bench``: the product's figures on this machine, as ratios within one run.
 
-Makes two synthetic libraries that are parts of one, A and B. Costs per file are marginal: the time for A and B less the time
-for A, so that start-up cancels out; start-up is measured by itself. Every command is timed several times, in turns, and the
-quickest of each counts, as other programs only ever add time.
+Costs per file are marginal: the time for twice the files less the time for once, so that start-up cancels out; start-up is
+measured by itself. Every command is timed several times, in turns, and the quickest of each counts, as other programs only
+ever add time.
+
+python -m benchmarks [--only scans,small,…]     what is not measured keeps the figures of an earlier run
 """
 
 from __future__ import annotations
@@ -14,147 +16,81 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import archives, pairing, planning, prediction, reading, slow
-from benchmarks.floor import media_files, read_all
-from benchmarks.runs import PYTHON, command, peak_memory_mb, quickest, scan
-from pipeline.synthetic import make_library
+from benchmarks import against, archives, pairing, planning, prediction, reading, scans, slow, small
 
+Rows = list[tuple[str, str]]
 
-def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds: int) -> dict[str, Any]:
-    """All figures; libraries and results go below `folder`."""
-    a, b, small = folder / "A", folder / "B", folder / "small"
-    for library, lang, seed, count, sizes in (
-        (a, "en", 1, files, (image_bytes, video_bytes)),
-        (b, "de", 2, files, (image_bytes, video_bytes)),
-        (small, "en", 3, 100, (30_000, 200_000)),
-    ):
-        print(f"making {library.name}: {count:,} files", file=sys.stderr)
-        make_library(
-            library, files=count, lang=lang, seed=seed, image_bytes=sizes[0], video_bytes=sizes[1], corrupt_share=0
-        )
-    size = {library: sum(file.stat().st_size for file in media_files([library])) for library in (a, b)}
-    os.sync()  # or the disk is still being written to while we measure
-    read_all(media_files([a, b, small]))  # into the page cache
-    out = folder / "out"
-    parallel, sequential = ("--mode", "parallel", "--processes", 2), ("--mode", "sequential")
-    seconds = quickest(
-        {
-            "floor A": lambda: command("-m", "benchmarks.floor", 2, a),
-            "floor A+B": lambda: command("-m", "benchmarks.floor", 2, a, b),
-            "parallel A": scan(out, [a], *parallel),
-            "parallel A+B": scan(out, [a, b], *parallel),
-            "sequential A": scan(out, [a], *sequential),
-            "sequential A+B": scan(out, [a, b], *sequential),
-        },
-        rounds,
-    )
-    report = json.loads((out / "run.json").read_text("utf-8"))
-    started = quickest(
-        {
-            "help": lambda: command("-m", "pipeline", "--help"),
-            "100 files": scan(out, [small]),
-            "100 files parallel": scan(out, [small], *parallel),
-        },
-        rounds,
-    )
-    cluster = json.loads((out / "run.json").read_text("utf-8"))["cluster_ready_s"]
-    marginal = {
-        name: (seconds[f"{name} A+B"] - seconds[f"{name} A"]) / files * 1000
-        for name in ("floor", "parallel", "sequential")
-    }
-    memory = {
-        "sequential": peak_memory_mb([PYTHON, "-m", "pipeline", "scan", str(a), "-o", str(out), *sequential]),
-        "2 processes": peak_memory_mb([PYTHON, "-m", "pipeline", "scan", str(a), "-o", str(out), *map(str, parallel)]),
-        "8 processes, 16 threads": peak_memory_mb(
-            [
-                PYTHON,
-                "-m",
-                "pipeline",
-                "scan",
-                str(a),
-                "-o",
-                str(out),
-                "--mode",
-                "parallel",
-                "--processes",
-                "8",
-                "--threads",
-                "16",
-            ]
-        ),
-    }
-    for library in (a, b):
-        shutil.rmtree(library)  # or those of the archives do not stay in the page cache
-    return {
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "library": {"files": files, "bytes": size[a], "bytes_added": size[b]},
-        "seconds": seconds,
-        "ms_per_file": marginal,
-        "ratios": {
-            "parallel / floor": marginal["parallel"] / marginal["floor"],
-            "sequential / parallel": marginal["sequential"] / marginal["parallel"],
-        },
-        "start_up_s": {**started, "cluster of 2 ready": cluster},
-        "memory_mb": memory,
-        "places_s": {"seconds": report["stages"]["places"], "of": report["stages"]["total"]},
-        "pairing_us_per_name": pairing.measure(),
-        "planning": planning.measure(),
-        "archives": archives.measure(folder / "archives", files, image_bytes, rounds // 2),
-        "reading_ms": reading.measure(folder / "reading"),
-        "slow": slow.measure(folder / "slow"),
-        "prediction": prediction.measure(folder / "prediction", 20_000, files, max(rounds // 2, 1)),
-        "operations_ms": {name: each["ms_per_file"] for name, each in report["operations"].items()},
-    }
+#: What is measured, in this order: by name what measures it, in a folder of its own, and what makes lines of a table of that.
+SECTIONS: dict[str, tuple[Callable[[Path, argparse.Namespace], Any], Callable[[Any], Rows]]] = {
+    "scans": (
+        lambda folder, given: scans.measure(folder, given.files, given.image_bytes, given.video_bytes, given.rounds),
+        scans.rows,
+    ),
+    "small": (lambda folder, given: small.measure(folder, given.small_files, max(given.rounds // 2, 1)), small.rows),
+    "against": (lambda folder, given: against.measure(folder, given.small_files), against.rows),
+    "pairing": (lambda _folder, _given: pairing.measure(), pairing.rows),
+    "planning": (lambda _folder, _given: planning.measure(), planning.rows),
+    "archives": (
+        lambda folder, given: archives.measure(folder, given.files, given.image_bytes, given.rounds // 2),
+        archives.rows,
+    ),
+    "reading": (lambda folder, _given: reading.measure(folder), reading.rows),
+    "slow": (lambda folder, _given: slow.measure(folder), slow.rows),
+    "prediction": (
+        lambda folder, given: prediction.measure(folder, 2 * given.small_files, given.files, max(given.rounds // 2, 1)),
+        prediction.rows,
+    ),
+}
 
 
 def table(found: dict[str, Any]) -> str:
-    """The figures as a short Markdown table."""
-    ms, ratios, start = found["ms_per_file"], found["ratios"], found["start_up_s"]
-    rows = [
-        ("floor: two processes read and CRC", f"{ms['floor']:.2f} ms/file"),
-        ("parallel, 2 processes", f"{ms['parallel']:.2f} ms/file, {ratios['parallel / floor']:.2f}x the floor"),
-        ("sequential", f"{ms['sequential']:.2f} ms/file, {ratios['sequential / parallel']:.2f}x parallel"),
-        ("cluster of 2 ready", f"{start['cluster of 2 ready']:.2f} s"),
-        ("100 files, all in", f"{start['100 files']:.2f} s ({start['100 files parallel']:.2f} s on a cluster)"),
-        ("--help", f"{start['help']:.2f} s"),
-        *((f"memory (PSS), {name}", f"{value:.0f} MB") for name, value in found["memory_mb"].items()),
-        (
-            f"country and town of {2 * found['library']['files']:,} files",
-            f"{found['places_s']['seconds']:.2f} s, {found['places_s']['seconds'] / found['places_s']['of']:.1%} of the run",
-        ),
-        *pairing.rows(found["pairing_us_per_name"]),
-        *planning.rows(found["planning"]),
-        *archives.rows(found["archives"]),
-        *reading.rows(found["reading_ms"]),
-        *slow.rows(found["slow"]),
-        *prediction.rows(found["prediction"]),
-    ]
-    operations = ", ".join(f"{name} {value:.3f}" for name, value in found["operations_ms"].items())
-    lines = ["| measured | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
-    return "\n".join(lines) + f"\n\nms per file by operation, sequential: {operations}\n"
+    """The figures as Markdown tables."""
+    lines = ["| measured | |", "|---|---|"]
+    for name, (_, rows) in SECTIONS.items():
+        if name in found:
+            lines += [f"| {title} | {value} |" for title, value in rows(found[name])]
+    if "scans" in found:
+        operations = ", ".join(f"{name} {value:.3f}" for name, value in found["scans"]["operations_ms"].items())
+        lines += ["", f"ms per file by operation, sequential: {operations}"]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
     parser.add_argument("--files", type=int, default=1200)
+    parser.add_argument("--small-files", type=int, default=10_000)
     parser.add_argument("--image-bytes", type=int, default=3_000_000)
     parser.add_argument("--video-bytes", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--folder", type=Path, help="where the libraries are made; default: a temporary folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="takeout-bench-", dir=options.folder))
-    try:
-        found = measure(folder, options.files, options.image_bytes, options.video_bytes, options.rounds)
-    finally:
-        shutil.rmtree(folder)
+    wanted = options.only.split(",")
+    if unknown := set(wanted) - set(SECTIONS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    kept = options.output / "figures.json"
+    found: dict[str, Any] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    found["machine"] = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "scan.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-    (options.output / "scan.md").write_text(table(found), "utf-8")
+    for name in wanted:
+        print(f"measuring: {name}", file=sys.stderr)
+        folder = Path(tempfile.mkdtemp(prefix="takeout-bench-", dir=options.folder))
+        try:
+            found[name] = SECTIONS[name][0](folder, options)
+        finally:
+            shutil.rmtree(folder)
+        kept.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+        (options.output / "figures.md").write_text(table(found), "utf-8")
     print(table(found))
 
 
