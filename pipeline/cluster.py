@@ -34,9 +34,9 @@ Build = Callable[[Sequence[Any]], Any]
 #: Runs the graph that a Build makes, and yields what its partitions return, in the order in which they finish.
 Compute = Callable[[Build, Sequence[Any]], Iterator[Any]]
 
-#: Shards that the scheduler has at a time, for each thread of the workers: one at work, one waiting, one on the way. Of
+#: Shards that the scheduler has at a time, for each thread of the workers: one at work, others at hand. Of
 #: more, it chooses which is next by rules of its own; and neither its memory nor ours grows with the library.
-AHEAD = 3
+AHEAD = 4
 
 _LOCAL = {
     # Forked from a server that has imported everything once: starts in a third of spawn's time, shares its memory.
@@ -307,15 +307,20 @@ def _computing(client: Any) -> Compute:
         done = as_completed(loop=client.loop)
         in_flight: dict[str, Any] = {}
         died: set[Any] = set()
-        while waiting or in_flight:
+
+        def submit() -> None:
             threads = max(sum(client.nthreads().values()), 1) if waiting else 0
             if waiting and len(in_flight) <= (AHEAD - 1) * threads:
                 window = [waiting.popleft() for _ in range(min(AHEAD * threads - len(in_flight), len(waiting)))]
                 futures = client.compute(build(window).to_delayed())
-                in_flight |= {future.key: reference for future, reference in zip(futures, window, strict=True)}
+                in_flight.update({future.key: each for future, each in zip(futures, window, strict=True)})
                 done.update(futures)
+
+        submit()
+        while in_flight:
             future = next(done)
             reference = in_flight.pop(future.key)
+            finished: Sequence[Any] = ()
             try:
                 finished = future.result()
             except KilledWorker as error:
@@ -328,7 +333,7 @@ def _computing(client: Any) -> Compute:
                 died.add(reference)
                 waiting.append(reference)
                 future.release()  # or the same task, asked for again, would still be the failed one
-                continue
+            submit()  # before what is finished is looked at, which takes its time
             yield from finished
 
     return compute
