@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -34,8 +34,8 @@ Build = Callable[[Sequence[Any]], Any]
 #: Runs the graph that a Build makes, and yields what its partitions return, in the order in which they finish.
 Compute = Callable[[Build, Sequence[Any]], Iterator[Any]]
 
-#: Shards that the scheduler has at a time, for each thread of the workers: one at work, others at hand. Of
-#: more, it chooses which is next by rules of its own; and neither its memory nor ours grows with the library.
+#: Shards that the scheduler has at a time, for each thread of the workers: one at work, others at hand. Neither its memory nor
+#: ours grows with the library.
 AHEAD = 4
 
 _LOCAL = {
@@ -307,12 +307,20 @@ def _computing(client: Any) -> Compute:
         done = as_completed(loop=client.loop)
         in_flight: dict[str, Any] = {}
         died: set[Any] = set()
+        first = 0
 
         def submit() -> None:
+            nonlocal first
             threads = max(sum(client.nthreads().values()), 1) if waiting else 0
             if waiting and len(in_flight) <= (AHEAD - 1) * threads:
                 window = [waiting.popleft() for _ in range(min(AHEAD * threads - len(in_flight), len(waiting)))]
-                futures = client.compute(build(window).to_delayed())
+                with dask.config.set(
+                    {"optimization.fuse.rename-keys": False}
+                ):  # renamed, each would wait for another task
+                    tasks = build(window).to_delayed()
+                ranks = defaultdict(int, {task.key: -(first + number) for number, task in enumerate(tasks)})
+                futures = client.compute(tasks, priority=ranks.__getitem__)
+                first += len(window)
                 in_flight.update({future.key: each for future, each in zip(futures, window, strict=True)})
                 done.update(futures)
 
