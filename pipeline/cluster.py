@@ -103,7 +103,9 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
-    with dask.config.set(_LOCAL | (_PROFILED if profile else {})), _workers_without_main(), ExitStack() as opened:
+    # The scheduler too has a folder, which it puts first in where Python looks for modules: none that others could have made.
+    values = _LOCAL | {"temporary-directory": str(scratch)} | (_PROFILED if profile else {})
+    with dask.config.set(values), _workers_without_main(), ExitStack() as opened:
         # distributed would have the fork server import every optional package it knows, pandas among them.
         distributed.utils._forkserver_preload_set = True
         try:

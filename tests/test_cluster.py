@@ -1,6 +1,7 @@
 """The local cluster: closed to other users, lean, quick to start, and gone afterwards."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,16 @@ def test_it_listens_on_loopback_only_and_has_no_pandas_in_its_workers(tmp_path: 
     assert len(workers) >= 2
     for maps in workers:
         assert not [name for name in maps if name.startswith(("pandas", "interval.", "hashtable."))]
+
+
+def test_what_it_writes_and_imports_lies_in_its_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch, shared = tmp_path / "scratch", tmp_path / "shared"
+    scratch.mkdir()
+    shared.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+    with local_cluster(1, scratch):
+        assert list(shared.iterdir()) == []
+        assert not [path for path in sys.path if path.startswith(str(shared))]
 
 
 def test_strangers_are_refused(tmp_path: Path) -> None:
