@@ -43,6 +43,7 @@ from pipeline.problems import Problem, RunError, UsageError, noting
 from pipeline.progress import Silent, Watch, clock
 from pipeline.sampling import SMALLER, representative, sample_size
 from pipeline.settings import Settings, cache_folder
+from pipeline.storage.durable import whole_file
 from pipeline.storage.library import Library, opened
 from pipeline.storage.manifest import read_manifest, write_manifest
 from pipeline.storage.measured import keep_constants
@@ -89,6 +90,7 @@ def bench(
         )
     library = Library.of(inputs, settings.merge)
     folder = folder_apart(output, library, "the folder of the report")
+    _check_writable(folder)
     with closing(library), private_scratch() as scratch:
         library, survey = _surveyed(library, inputs, scratch, settings, watch)
         items = list(_sample_of(scratch, survey, sample))
@@ -103,12 +105,23 @@ def bench(
     report = _report(inputs, library, survey, items, looked, runs, skipped, constants, settings)
     report["machine"]["load_before"] = round(busy, 2)
     report["seconds"] = round(time.monotonic() - started, 1)
-    report["kept_in"] = _keep(constants, report) if items else None
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    report["kept_in"] = _keep(constants, report, watch) if report["measured"] else None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with whole_file(folder / "bench.json") as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     report["output"] = str(folder)
     report["picture"] = _draw(report, constants, folder, settings, watch) if runs else None
     return report
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises UsageError if the folder cannot be made or written: better now than after minutes of measuring."""
+    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise UsageError(f"{folder} cannot hold the report: {there} is no folder; choose another with -o")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder} cannot hold the report: {there} cannot be written; choose another with -o")
 
 
 def _draw(
@@ -121,7 +134,9 @@ def _draw(
         watch.note(f"no picture is drawn, as matplotlib is not installed: {ADVICE}")
         return None
     watch.step("drawing")
-    return str(draw_bench(report, _curves(report["mean_mb"], constants, settings), folder / "bench.svg"))
+    with whole_file(folder / "bench.svg") as temporary:
+        draw_bench(report, _curves(report["mean_mb"], constants, settings), temporary)
+    return str(folder / "bench.svg")
 
 
 def _curves(mean_mb: float, constants: Constants, settings: Settings) -> dict[str, list[tuple[int, float]]]:
@@ -528,6 +543,7 @@ def _report(
         "mean_mb": round(mean / 1e6, 4),
         "survey_s": {name: round(seconds, 4) for name, seconds in survey.stages.items()},
         "archives": {"count": survey.archives, "bytes": survey.archives_size, "seconds": round(survey.archives_s, 3)},
+        "measured": whole >= cost.FEWEST,  # else the costs are those that are built in
         "sample": {"files": len(items), "bytes": sum(item.media.to_read for item in items)},
         "cache": {
             "looked_at": looked.files,
@@ -634,13 +650,15 @@ def _published(files: int, constants: Constants) -> dict[str, Any]:
     }
 
 
-def _keep(constants: Constants, report: Mapping[str, Any]) -> str | None:
+def _keep(constants: Constants, report: Mapping[str, Any], watch: Watch) -> str | None:
     """Keep the constants for later. Returns where; None for a user without a home, or one that cannot be written."""
     folder = cache_folder()
     if folder is None:
+        watch.note("not kept for plan and scan: you have no home folder")
         return None
     of = {"inputs": report["inputs"], "files": report["sample"]["files"]}
     try:
         return str(keep_constants(folder, constants, cores(), report["measured_at"], of))
-    except OSError:
+    except OSError as error:
+        watch.note(f"not kept for plan and scan: {folder}: {os.strerror(error.errno or 0)}")
         return None

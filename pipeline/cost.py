@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import isfinite
 from typing import Any
 
 MB = 1e6
@@ -276,6 +275,8 @@ def line(small: tuple[int, float], large: tuple[int, float]) -> tuple[float, flo
 
 #: Mean size from which the time to read a file, and its CRC-32, counts as that of its megabytes.
 _LARGE_MB = 1.0
+#: Of fewer files runs show what starting costs, and not what a file does: a few milliseconds of noise are as much.
+FEWEST = 200
 #: Of fewer files a sample does not show what settling costs of each: with every few files come new years, a folder each.
 _FEW = 500
 #: Stages that are none of the main process's own.
@@ -285,7 +286,7 @@ _EXTRACT, _OTHERS = "extract", ("archives", "extract", "index while extracting",
 def fitted(survey: Survey, runs: Sequence[Run], setting: tuple[str, int, int], base: Constants = MEASURED) -> Constants:
     """The constants that the runs show, of which some are sequential and some of the parallel `setting`, each of two sizes.
 
-    What can be seen in no run is that of `base`.
+    What can be seen in no run is that of `base`: of fewer than FEWEST files, what a file costs, and what starting does.
     """
     best = quickest(runs)
     constants = base
@@ -295,6 +296,9 @@ def fitted(survey: Survey, runs: Sequence[Run], setting: tuple[str, int, int], b
     if not survey.files or not sequential:
         return constants
     small, large = sequential[0], sequential[-1]
+    if large.files < FEWEST:
+        seen: dict[str, Any] = {**_memory(best.values(), base)}
+        return replace(constants, **seen)
     names = set(survey.stages)
     _, extracting = line(*((run.files, run.stages[_EXTRACT]) for run in (small, large)))
     _, settling = line(*((run.files, _settling(run, names)) for run in (small, large)))
@@ -404,6 +408,10 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: Of numbers out of a file: none is larger, and no speed or share is smaller. What is predicted with them is finite.
+_MOST, _SLOWEST = 1e9, 1e-6
+
+
 def from_mapping(values: Mapping[str, Any]) -> Constants:
     """Constants out of JSON. Raises ValueError if one is missing, unknown, or no number that it can be.
 
@@ -424,14 +432,15 @@ def from_mapping(values: Mapping[str, Any]) -> Constants:
         if name != "disk_mb_per_s" or found[name] is not None:
             found[name] = _positive(name, found[name])
     for name in ("efficiency", "inflate_mb_per_s", "disk_mb_per_s"):
-        if found[name] == 0:
-            raise ValueError(f"{name} is 0")
+        if (divisor := found[name]) is not None and divisor < _SLOWEST:
+            raise ValueError(f"{name} is {divisor!r}")
     return Constants(**found)
 
 
 def _positive(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise ValueError(f"{name} is {value!r}")
+    # The bound also keeps out what is no finite number, and whole numbers that are too large to be one.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
+        raise ValueError(f"{name} is {value if isinstance(value, float) else repr(value)[:20]}")
     return float(value)
 
 

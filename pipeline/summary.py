@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cost import PUBLISHED, PUBLISHED_DISK
+from pipeline.cost import FEWEST, PUBLISHED, PUBLISHED_DISK
 from pipeline.progress import clock
 
 
@@ -194,7 +194,13 @@ def print_bench(found: Mapping[str, Any]) -> None:
     if found["archives"]["seconds"]:
         speed = found["archives"]["bytes"] / found["archives"]["seconds"]
         console.print(f"archives that are read from front to back: {amount(speed)}/s by one process")
-    table = _table("cost of a file, sequential", "here (ms)", "published (ms)")
+    if not found["measured"]:
+        console.print(
+            f"fewer than {FEWEST} files do not show what one costs: these are the costs built in, and nothing is kept",
+            soft_wrap=True,
+        )
+    here = "here (ms)" if found["measured"] else "built in (ms)"
+    table = _table("cost of a file, sequential", here, "published (ms)")
     for title, name in _BENCH_ROWS:
         published = getattr(PUBLISHED, name)
         table.add_row(f"  {title}", f"{found['operations_ms'][name]:.3f}", f"{published:.1f}" if published else "")

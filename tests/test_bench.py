@@ -24,6 +24,7 @@ from pipeline.progress import Silent
 from pipeline.sampling import representative, sample_size
 from pipeline.settings import Settings, cache_folder
 from pipeline.storage.measured import constants_file, keep_constants, kept_constants
+from pipeline.summary import print_bench
 from tests.conftest import Run as Command
 from tests.conftest import write_tree
 
@@ -128,20 +129,22 @@ def test_bench_measures_both_modes_and_plan_uses_it(
     before = contents(synthetic)
     built_in = plan(synthetic)
     assert built_in["measured_at"] is None
-    report = bench([str(synthetic)], 40, tmp_path / "report", Settings(), Silent(), longest=0)
+    report = bench([str(synthetic)], 200, tmp_path / "report", Settings(), Silent(), longest=0)
     assert contents(synthetic) == before
     assert list(scratch.iterdir()) == []
-    assert report["sample"]["files"] == 40
+    assert report["sample"]["files"] == 200
+    assert report["measured"]
     assert report["media"] == built_in["media"]
     assert {(run["mode"], run["files"]) for run in report["runs"]} == {
-        (mode, files) for mode in ("sequential", "parallel") for files in (10, 40)
+        (mode, files) for mode in ("sequential", "parallel") for files in (50, 200)
     }
     assert set(report["predicted"]) == {"1000", "10000", "100000", "500000"}
     assert len(report["not_measured"]) == len(benching._other_settings(Settings()))
     assert json.loads((tmp_path / "report" / "bench.json").read_text("utf-8"))["runs"] == report["runs"]
     assert (tmp_path / "report" / "bench.svg").is_file() == can_draw()
     kept = constants_file(cache)
-    assert kept.stat().st_mode & 0o777 == 0o600
+    assert {path.stat().st_mode & 0o777 for path in (kept, *(tmp_path / "report").iterdir())} == {0o600}
+    assert (tmp_path / "report").stat().st_mode & 0o777 == 0o700
     assert kept_constants(cache, cores()).constants == from_mapping(report["constants"])
     found = plan(synthetic)
     assert found["measured_at"] == report["measured_at"]
@@ -162,7 +165,7 @@ def test_plan_predicts_from_what_is_kept(synthetic: Path, cache: Path) -> None:
 
 
 def _document(**other: Any) -> str:
-    document = {"version": 1, "cores": cores(), "measured_at": "", "of": {}, "constants": asdict(MEASURED)}
+    document = {"version": 1, "cores": cores(), "measured_at": "2024-05-06", "of": {}, "constants": asdict(MEASURED)}
     return json.dumps({**document, **other})
 
 
@@ -170,7 +173,16 @@ def _document(**other: Any) -> str:
     ("text", "reason"),
     [
         ("", "Expecting value"),
-        ("[]", "list indices"),
+        ("[]", "another version"),
+        ('{"version": 1}', "cores"),
+        (f'{{"version": 1, "cores": {cores()}}}', "no file of this program"),
+        (_document(measured_at={"a": 1}), "no file of this program"),
+        (_document(measured_at="\x1b[31m"), "Invalid isoformat"),
+        (_document(constants={**asdict(MEASURED), "mime": 10**400}), "mime is 1000"),
+        (_document(constants={**asdict(MEASURED), "mime": 1e308}), "mime is 1e+308"),
+        (_document(constants={**asdict(MEASURED), "start_s": [0, 1e300]}), "start_s is 1e+300"),
+        (_document(constants={**asdict(MEASURED), "efficiency": 1e-300}), "efficiency is 1e-300"),
+        (_document(constants={**asdict(MEASURED), "mime": "\x1b[31m"}), "mime is '\\x1b[31m'"),
         ("[" * 50_000, "recursion"),
         (_document(version=2), "another version"),
         (_document(cores=cores() + 1), "cores"),
@@ -191,7 +203,7 @@ def test_constants_that_mean_nothing_are_passed_over_with_a_note(tmp_path: Path,
 
 
 def test_constants_that_others_can_write_are_passed_over(tmp_path: Path) -> None:
-    path = keep_constants(tmp_path, MEASURED, cores(), "now", {})
+    path = keep_constants(tmp_path, MEASURED, cores(), "2024-05-06T07:08:09+00:00", {})
     assert kept_constants(tmp_path, cores()).constants == MEASURED
     path.chmod(0o666)
     assert "others can write it" in (kept_constants(tmp_path, cores()).note or "")
@@ -228,11 +240,33 @@ def test_a_library_without_media_has_nothing_to_measure(tmp_path: Path, cache: P
     assert not cache.exists()
 
 
-def test_one_photo_is_enough(tmp_path: Path, cache: Path, quick: None) -> None:
+def test_one_photo_is_enough(tmp_path: Path, cache: Path, quick: None, capsys: pytest.CaptureFixture[str]) -> None:
     library = write_tree(tmp_path / "library", {"Takeout/Google Photos/Photos from 2019/a.jpg": b"\xff\xd8\xff"})
     report = bench([str(library)], 1_000_000, tmp_path / "report", Settings(), Silent(), longest=0)
     assert report["sample"]["files"] == 1
     assert report["this_input"]["sequential"]["seconds"] > 0
+    # What one photo takes says nothing of many: half a million would seem to take no longer.
+    assert not report["measured"]
+    assert report["kept_in"] is None
+    assert not cache.exists()
+    kept = {name: value for name, value in report["constants"].items() if not name.endswith("_mb")}
+    assert kept.items() <= asdict(MEASURED).items()
+    print_bench(report)
+    assert "these are the costs built in, and nothing is kept" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_report_that_cannot_be_written_is_refused_at_once(synthetic: Path, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(UsageError, match="cannot be written"):
+        bench([str(synthetic)], 5, tmp_path / "closed" / "report", Settings(), Silent())
+
+
+def test_a_report_below_a_file_is_refused_at_once(synthetic: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file", tmp_path / "file" / "report"):
+        with pytest.raises(UsageError, match="is no folder"):
+            bench([str(synthetic)], 5, output, Settings(), Silent())
 
 
 def test_ctrl_c_leaves_nothing_behind(synthetic: Path, tmp_path: Path, no_leftovers: None) -> None:

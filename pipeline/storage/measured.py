@@ -8,6 +8,7 @@ import stat
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,15 @@ def kept_constants(folder: Path, cores: int) -> Measured:
         if text is None:
             return Measured()
         document = json.loads(text)
-        if document["version"] != VERSION:
+        if not isinstance(document, dict) or document.get("version") != VERSION:
             raise ValueError("it is of another version of this program")
-        if document["cores"] != cores:
-            raise ValueError(f"it was measured on {document['cores']} cores, and there are {cores} now")
-        return Measured(from_mapping(document["constants"]), str(document["measured_at"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if document.get("cores") != cores:
+            raise ValueError(f"it was measured on {document.get('cores')!r} cores, and there are {cores} now")
+        at = datetime.fromisoformat(document["measured_at"]).isoformat()
+        return Measured(from_mapping(document["constants"]), at)
+    except (KeyError, TypeError, AttributeError):
+        return Measured(note=f"{path} is not used: it is no file of this program (bench writes a new one)")
+    except (OSError, ValueError, RecursionError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         return Measured(note=f"{path} is not used: {reason} (bench writes a new one)")
 
