@@ -843,18 +843,29 @@ def _profile_folder(settings: Settings, library: Library, results: Path) -> Path
     """The folder for the profile, made if need be. Raises UsageError if it cannot be, or what fills it is missing."""
     from pipeline.cluster import can_report
     from pipeline.pictures import ADVICE
+    from pipeline.profiling import FILES as PROFILE_FILES
 
     folder = folder_apart(settings.profile, library, "the profile folder", "--profile")
     if is_inside(str(folder), str(results)) or is_inside(str(results), str(folder)):
         raise UsageError(f"the profile folder {folder} and the results folder {results} lie inside each other")
     if given_mode(settings) != "sequential" and not can_report():
         raise UsageError(f"Dask's report needs bokeh: {ADVICE}, or profile with --mode sequential")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the profile folder {folder}: {os.strerror(error.errno or 0)}") from error
+    check_writable(folder, "the profile folder", "--profile")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in PROFILE_FILES:
+        for earlier in folder.glob(name):  # of another run, which would be taken for part of this one
+            earlier.unlink()
     return folder
+
+
+def check_writable(folder: Path, title: str, option: str = "-o") -> None:
+    """Raises UsageError if the folder cannot be made or written: better at once than after all the work."""
+    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise UsageError(f"cannot write {title} {folder}: {there} is no folder; choose another with {option}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write {title} {folder}: {there} is not writable; choose another with {option}")
 
 
 def _dask_report(settings: Settings) -> Path | None:

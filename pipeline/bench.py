@@ -29,6 +29,7 @@ from pipeline import cost
 from pipeline.api import (
     AnyPath,
     Clock,
+    check_writable,
     cores,
     folder_apart,
     io_threads,
@@ -90,7 +91,7 @@ def bench(
         )
     library = Library.of(inputs, settings.merge)
     folder = folder_apart(output, library, "the folder of the report")
-    _check_writable(folder)
+    check_writable(folder, "the folder of the report")
     with closing(library), private_scratch() as scratch:
         library, survey = _surveyed(library, inputs, scratch, settings, watch)
         items = list(_sample_of(scratch, survey, sample))
@@ -113,15 +114,6 @@ def bench(
     report["output"] = str(folder)
     report["picture"] = _draw(report, constants, folder, settings, watch) if runs else None
     return report
-
-
-def _check_writable(folder: Path) -> None:
-    """Raises UsageError if the folder cannot be made or written: better now than after minutes of measuring."""
-    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
-    if not there.is_dir():
-        raise UsageError(f"{folder} cannot hold the report: {there} is no folder; choose another with -o")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"{folder} cannot hold the report: {there} cannot be written; choose another with -o")
 
 
 def _draw(

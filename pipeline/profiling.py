@@ -13,6 +13,9 @@ from pipeline.pictures import can_draw, draw_timeline
 from pipeline.storage.durable import whole_file
 from pipeline.storage.shards import ShardDone
 
+#: All that a profile can be made of, as patterns of names.
+FILES = ("profile.json", "shards.csv", "timeline.svg", "dask-report.html", "dask-report-[0-9]*.html")
+
 
 def idle_tail(ends: Sequence[float], start: float) -> float:
     """The share of all workers' time, from `start` to the last end, in which some were done and others were not.

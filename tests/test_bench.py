@@ -258,7 +258,7 @@ def test_one_photo_is_enough(tmp_path: Path, cache: Path, quick: None, capsys: p
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_report_that_cannot_be_written_is_refused_at_once(synthetic: Path, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="is not writable"):
         bench([str(synthetic)], 5, tmp_path / "closed" / "report", Settings(), Silent())
 
 

@@ -70,3 +70,24 @@ def test_the_dearest_shards_come_first_and_the_last_are_small(
     assert all(in_order.index(size) < number + cluster.AHEAD * 2 for number, size in enumerate(sizes))
     assert len(sizes) > 3
     assert sizes[-1] < sum(sizes) / 8
+
+
+def test_a_profile_has_nothing_of_an_earlier_one(synthetic: Path, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "profile", tmp_path / "elsewhere"
+    folder.mkdir()
+    for name in ("dask-report.html", "dask-report-2.html", "notes.txt"):
+        (folder / name).write_text("earlier")
+    elsewhere.write_text("not ours")
+    (folder / "profile.json").symlink_to(elsewhere)
+    scan(synthetic, tmp_path / "out", Settings(mode="sequential", profile=str(folder)))
+    drawn = {"timeline.svg"} if can_draw() else set()
+    assert {path.name for path in folder.iterdir()} == {"notes.txt", "profile.json", "shards.csv", *drawn}
+    assert elsewhere.read_text() == "not ours"
+
+
+def test_a_profile_that_cannot_be_written_is_refused_at_once(synthetic: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "profile"):
+        with pytest.raises(UsageError, match="is no folder"):
+            scan(synthetic, tmp_path / "out", Settings(mode="sequential", profile=str(folder)))
+    assert not (tmp_path / "out").exists()
