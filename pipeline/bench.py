@@ -33,6 +33,7 @@ from pipeline.api import (
     cores,
     folder_apart,
     io_threads,
+    measured,
     private_scratch,
     scan_library,
     worker_processes,
@@ -106,7 +107,7 @@ def bench(
     report = _report(inputs, library, survey, items, looked, runs, skipped, constants, settings)
     report["machine"]["load_before"] = round(busy, 2)
     report["seconds"] = round(time.monotonic() - started, 1)
-    report["kept_in"] = _keep(constants, report, watch) if report["measured"] else None
+    report["kept_in"] = _keep(survey, constants, report, watch) if report["measured"] else None
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     with whole_file(folder / "bench.json") as temporary:
@@ -642,7 +643,7 @@ def _published(files: int, constants: Constants) -> dict[str, Any]:
     }
 
 
-def _keep(constants: Constants, report: Mapping[str, Any], watch: Watch) -> str | None:
+def _keep(survey: Survey, constants: Constants, report: Mapping[str, Any], watch: Watch) -> str | None:
     """Keep the constants for later. Returns where; None for a user without a home, or one that cannot be written."""
     folder = cache_folder()
     if folder is None:
@@ -650,6 +651,8 @@ def _keep(constants: Constants, report: Mapping[str, Any], watch: Watch) -> str 
         return None
     of = {"inputs": report["inputs"], "files": report["sample"]["files"]}
     try:
+        earlier = measured().constants or cost.MEASURED
+        constants = cost.for_other_inputs(constants, survey, earlier)
         return str(keep_constants(folder, constants, cores(), report["measured_at"], of))
     except OSError as error:
         watch.note(f"not kept for plan and scan: {folder}: {os.strerror(error.errno or 0)}")

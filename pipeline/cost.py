@@ -334,6 +334,21 @@ def fitted(survey: Survey, runs: Sequence[Run], setting: tuple[str, int, int], b
     )
 
 
+def for_other_inputs(constants: Constants, survey: Survey, base: Constants = MEASURED) -> Constants:
+    """What is fitted to one library, for any: what reading a file costs is that of `base` if it had archives that are read
+    from front to back, as nothing of their files is left to be read then, and all of them would seem to cost nothing.
+
+    >>> survey = Survey(files=1, size=1, stages={}, archives=1)
+    >>> for_other_inputs(replace(MEASURED, exif_parse=0.0, inflate_mb_per_s=99.0), survey).exif_parse == MEASURED.exif_parse
+    True
+    """
+    if not survey.archives:
+        return constants
+    names = (*OPERATIONS, "other", "read_per_mb", "crc_per_mb", "efficiency", "waits")
+    hidden: dict[str, Any] = {name: getattr(base, name) for name in names}
+    return replace(constants, **hidden)
+
+
 def _of(best: Mapping[tuple[tuple[str, int, int], int], Run], setting: tuple[str, int, int]) -> list[Run]:
     """The runs of this setting, that of the fewest files first."""
     return [best[key] for key in sorted(best) if key[0] == setting]

@@ -25,6 +25,7 @@ from pipeline.sampling import representative, sample_size
 from pipeline.settings import Settings, cache_folder
 from pipeline.storage.measured import constants_file, keep_constants, kept_constants
 from pipeline.summary import print_bench
+from pipeline.synthetic import make_library
 from tests.conftest import Run as Command
 from tests.conftest import write_tree
 
@@ -152,6 +153,18 @@ def test_bench_measures_both_modes_and_plan_uses_it(
         assert found["predicted"]["parallel"] == pytest.approx(
             {name: report["this_input"]["parallel"][name] for name in ("seconds", "memory_mb", "bound")}
         )
+
+
+def test_a_tgz_does_not_make_the_files_of_folders_free(tmp_path: Path, cache: Path, quick: None) -> None:
+    make_library(tmp_path / "library", files=220, layout="tgz", image_bytes=3_000, video_bytes=5_000)
+    earlier = replace(MEASURED, exif_parse=0.125)
+    keep_constants(cache, earlier, cores(), "2024-05-06T07:08:09+00:00", {})
+    report = bench([str(tmp_path / "library")], None, tmp_path / "report", Settings(), Silent(), longest=0)
+    assert report["constants"]["exif_parse"] < 0.125
+    kept = kept_constants(cache, cores()).constants
+    assert kept is not None
+    assert kept.exif_parse == 0.125
+    assert kept.inflate_mb_per_s == report["constants"]["inflate_mb_per_s"] != earlier.inflate_mb_per_s
 
 
 def test_plan_predicts_from_what_is_kept(synthetic: Path, cache: Path) -> None:
