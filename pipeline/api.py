@@ -24,7 +24,7 @@ from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
 from pipeline.lean import give_back
 from pipeline.listing import ListedFile, Listing
 from pipeline.planning import Plan, make_plan, make_shards
-from pipeline.problems import Problem, UsageError, noting
+from pipeline.problems import Problem, RunError, UsageError, noting
 from pipeline.progress import Silent, Watch, following
 from pipeline.settings import Settings, cache_folder
 from pipeline.storage.known import progress
@@ -140,7 +140,11 @@ def scan_library(
     if settings.profile:
         from pipeline.profiling import write_profile
 
-        write_profile(Path(settings.profile), report, done)
+        try:
+            write_profile(Path(settings.profile), report, done)
+        except OSError as error:
+            reason = f"{error.filename or settings.profile}: {os.strerror(error.errno or 0)}"
+            raise RunError(f"the results are in {folder}, but the profile could not be written: {reason}") from error
     return report
 
 

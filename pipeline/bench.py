@@ -413,6 +413,7 @@ def _scan_apart(
     seconds = time.perf_counter() - began
     if process.returncode:
         reason = (complaint.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+        reason = reason.removeprefix("takeout-index: ")
         raise RunError(f"a scan of the sample ended with status {process.returncode}: {reason}")
     report = json.loads(said)
     return Run(

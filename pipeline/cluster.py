@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-import os
 import re
 import signal
 import socket
@@ -17,7 +16,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from itertools import chain, count
 from multiprocessing import spawn
@@ -28,6 +27,7 @@ import dask
 import dask.config
 
 from pipeline.problems import RunError
+from pipeline.storage.durable import whole_file
 
 #: Makes the graph of some references, with one partition for each: of shards, or of archives, which have names.
 Build = Callable[[Sequence[Any]], Any]
@@ -134,19 +134,23 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
 
 @contextmanager
 def _reporting(client: Any, path: Path) -> Iterator[None]:
-    """Write Dask's performance report of the block to the file, if that ends well: private, and in need of no network."""
+    """Write Dask's performance report of the block to the file, if that ends well: private, and in need of no network.
+
+    A file that cannot be written is left out: it is not worth the run.
+    """
     from distributed import performance_report
 
     report = performance_report(filename=str(path), mode="inline")
     with client.as_current():
         report.__enter__()
     yield
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
-    with client.as_current():
-        report.__exit__(None, None, None)
-    page = path.read_text("utf-8")
-    path.write_text(re.sub(r"<link[^>]*https?:[^>]*>", "", page), "utf-8")  # an icon, fetched whenever someone looks
+    with suppress(OSError), whole_file(path) as temporary:
+        report.filename = str(temporary)
+        with client.as_current():
+            report.__exit__(None, None, None)
+        page = temporary.read_text("utf-8")
+        # an icon, fetched whenever someone looks
+        temporary.write_text(re.sub(r"<link[^>]*https?:[^>]*>", "", page), "utf-8")
 
 
 def can_report() -> bool:

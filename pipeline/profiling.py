@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,10 @@ def idle_tail(ends: Sequence[float], start: float) -> float:
 
 
 def write_profile(folder: Path, report: Mapping[str, Any], done: Sequence[ShardDone]) -> None:
-    """Write ``profile.json`` and ``shards.csv`` of a run into the folder, and ``timeline.svg`` if what draws is installed."""
+    """Write ``profile.json`` and ``shards.csv`` of a run into the folder, and ``timeline.svg`` if what draws is installed.
+
+    Raises OSError if they cannot be written, or if Dask's report could not.
+    """
     began = min((shard.started_at for shard in done), default=0.0)
     workers = sorted({shard.worker for shard in done})
     last = [max(shard.ended_at for shard in done if shard.worker == worker) for worker in workers]
@@ -70,3 +75,5 @@ def write_profile(folder: Path, report: Mapping[str, Any], done: Sequence[ShardD
         bars = [(number[each.worker], each.started_at - began, each.ended_at - began, each.files) for each in done]
         with whole_file(folder / "timeline.svg") as temporary:
             draw_timeline(bars, tail, temporary)
+    if report["mode"] != "sequential" and not (folder / "dask-report.html").is_file():
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder / "dask-report.html"))

@@ -10,7 +10,8 @@ import pytest
 from pipeline import cluster
 from pipeline.api import scan
 from pipeline.pictures import can_draw
-from pipeline.problems import UsageError
+from pipeline.problems import RunError, UsageError
+from pipeline.progress import Silent
 from pipeline.settings import Settings
 
 
@@ -91,3 +92,21 @@ def test_a_profile_that_cannot_be_written_is_refused_at_once(synthetic: Path, tm
         with pytest.raises(UsageError, match="is no folder"):
             scan(synthetic, tmp_path / "out", Settings(mode="sequential", profile=str(folder)))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("mode", "name"), [("sequential", "profile.json"), ("parallel", "dask-report.html")])
+def test_a_profile_that_cannot_be_written_at_the_end_does_not_cost_the_scan(
+    synthetic: Path, tmp_path: Path, mode: str, name: str
+) -> None:
+    folder, out = tmp_path / "profile", tmp_path / "out"
+
+    class InTheWay(Silent):
+        """While files are read, something else takes the name of a file of the profile."""
+
+        def begin(self, files: int, size: int) -> None:
+            (folder / name).mkdir()
+
+    with pytest.raises(RunError, match=f"the results are in .*{name}"):
+        scan(synthetic, out, Settings(mode=mode, processes=1, profile=str(folder)), InTheWay())
+    assert (out / "run.json").is_file()
+    assert not list(folder.glob("*.tmp"))
