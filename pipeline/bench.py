@@ -416,6 +416,10 @@ def _scan_apart(
         reason = reason.removeprefix("takeout-index: ")
         raise RunError(f"a scan of the sample ended with status {process.returncode}: {reason}")
     report = json.loads(said)
+    if (failed := report["counts"]["status"].get("failed", 0)) > report["media"] / 2:  # they cost nothing
+        raise RunError(
+            f"{failed:,} of {report['media']:,} files of the sample cannot be read: is the library still there?"
+        )
     return Run(
         mode=mode,
         threads=threads,

@@ -19,7 +19,7 @@ from pipeline.api import cores, plan
 from pipeline.bench import bench
 from pipeline.cost import MEASURED, Constants, Run, Survey, fitted, from_mapping, predict, quickest
 from pipeline.pictures import can_draw
-from pipeline.problems import UsageError
+from pipeline.problems import RunError, UsageError
 from pipeline.progress import Silent
 from pipeline.sampling import representative, sample_size
 from pipeline.settings import Settings, cache_folder
@@ -280,6 +280,24 @@ def test_a_report_below_a_file_is_refused_at_once(synthetic: Path, tmp_path: Pat
     for output in (tmp_path / "file", tmp_path / "file" / "report"):
         with pytest.raises(UsageError, match="is no folder"):
             bench([str(synthetic)], 5, output, Settings(), Silent())
+
+
+def test_nothing_is_kept_of_files_that_are_gone(tmp_path: Path, cache: Path, quick: None) -> None:
+    library = write_tree(
+        tmp_path / "library", {f"Takeout/Google Photos/Photos from 2019/{n}.jpg": b"\xff\xd8" for n in range(8)}
+    )
+
+    class Unmounting(Silent):
+        """The files go when all is listed."""
+
+        def step(self, line: str) -> None:
+            if line.startswith("round"):
+                for path in library.rglob("*.jpg"):
+                    path.unlink()
+
+    with pytest.raises(RunError, match="8 of 8 files of the sample cannot be read"):
+        bench([str(library)], None, tmp_path / "report", Settings(), Unmounting(), longest=0)
+    assert not cache.exists()
 
 
 def test_ctrl_c_leaves_nothing_behind(synthetic: Path, tmp_path: Path, no_leftovers: None) -> None:
