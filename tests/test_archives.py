@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tarfile
@@ -478,3 +479,23 @@ def test_a_part_that_changes_while_it_is_read_is_a_problem_of_the_part(
     assert "vanished" in reasons[archives[1].name]
     assert report["listed"] == len(files_rows(tmp_path / "out"))
     assert {row["status"] for row in media_rows(tmp_path / "out") if row["part"] == archives[0].name} == {"failed"}
+
+
+def test_a_size_that_no_table_holds_costs_its_member_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    names = [f"Takeout/Google Photos/Photos from 2020/{name}.jpg" for name in "ab"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"\xff\xd8\xff\xd9")
+    data = bytearray(path.read_bytes())
+    entry, end = data.find(b"PK\x01\x02"), data.rfind(b"PK\x05\x06")
+    extra = struct.pack("<HHQQ", 1, 16, 2**64 - 1, 2**64 - 1)  # zip64: both sizes
+    struct.pack_into("<I", data, end + 12, struct.unpack_from("<I", data, end + 12)[0] + len(extra))
+    struct.pack_into("<II", data, entry + 20, 2**32 - 1, 2**32 - 1)
+    struct.pack_into("<H", data, entry + 30, len(extra))
+    data[entry + 46 + len(names[0]) : entry + 46 + len(names[0])] = extra
+    path.write_bytes(data)
+    scan(path, tmp_path / "out", Settings(mode="sequential"))
+    found = {row["path"]: row for row in files_rows(tmp_path / "out")}
+    assert (found[names[0]]["state"], found[names[0]]["size"]) == ("unreadable", None)
+    assert found[names[1]]["state"] == "media"

@@ -571,3 +571,18 @@ def test_a_signal_ends_the_run_with_one_line_and_leaves_earlier_results(tmp_path
     assert lines[-1] == "takeout-index: interrupted: nothing was published, earlier results are unchanged"
     assert not [line for line in lines if "Traceback" in line]
     assert (tmp_path / "out/run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", ["sequential", "parallel"])
+def test_a_file_of_a_year_beyond_64_bits_costs_its_time_alone(tmp_path: Path, mode: str) -> None:
+    folder = "Takeout/Google Photos/Photos from 2020"
+    library = write_tree(tmp_path / "in", {f"{folder}/{name}.jpg": b"\xff\xd8" for name in "ab"})
+    far = library / folder / "a.jpg"
+    os.utime(far, (13_569_465_600, 13_569_465_600))  # 2400
+    if far.stat().st_mtime != 13_569_465_600:
+        pytest.skip("this file system has no such times")
+    scan(library, tmp_path / "out", Settings(mode=mode, processes=1))
+    found = {row["name"]: row for row in media_rows(tmp_path / "out")}
+    assert found["a.jpg"]["modified_at"] is None
+    assert found["b.jpg"]["modified_at"] is not None
+    assert "changed" not in {problem["kind"] for problem in found["a.jpg"]["problems"]}

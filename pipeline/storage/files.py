@@ -32,7 +32,7 @@ class OpenFile:
 
     descriptor: int
     size: int
-    modified_ns: int
+    modified_ns: int | None
     cold: bool = False  # its first bytes were not in memory when that was looked for
     first: bytes = b""  # read ahead; `read_into` goes on behind them
     _passed: int = 0
@@ -92,7 +92,7 @@ class OpenFile:
     def is_unchanged(self) -> bool:
         """Size and modification time are still those of when it was opened."""
         state = os.fstat(self.descriptor)
-        return (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns)
+        return (state.st_size, modified_ns(state)) == (self.size, self.modified_ns)
 
     def read_ahead(self, length: int) -> None:
         """Have the disk fetch the first bytes while we compute. Where that may not be heeded, they are read. Whoever reads on
@@ -125,6 +125,12 @@ class OpenFile:
     def _drop(self, length: int) -> None:
         os.posix_fadvise(self.descriptor, self._dropped, length, os.POSIX_FADV_DONTNEED)
         self._dropped += length
+
+
+def modified_ns(state: os.stat_result) -> int | None:
+    """When a file was modified, in nanoseconds since 1970; None beyond the year 2262, which 64 bits do not hold."""
+    nanoseconds = state.st_mtime_ns
+    return nanoseconds if -(1 << 63) <= nanoseconds < 1 << 63 else None
 
 
 def memory_is_short() -> bool:

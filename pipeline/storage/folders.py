@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pipeline.item import Entry
 from pipeline.problems import MediaError, out_of_descriptors
-from pipeline.storage.files import READ_FLAGS, OpenFile
+from pipeline.storage.files import READ_FLAGS, OpenFile, modified_ns
 from pipeline.storage.parts import Part, Refused, is_inside
 
 #: Linux refuses longer paths in one call (PATH_MAX is 4,096 with its closing NUL); they are walked in steps.
@@ -50,7 +50,7 @@ def walk_folder(part: Part) -> Iterator[Entry | Refused]:
             elif ours:
                 yield Refused(path, part.name, "ignored", "results of an earlier scan", state.st_size)
             elif stat.S_ISREG(state.st_mode):
-                yield Entry(path, part.name, state.st_size, state.st_mtime_ns)
+                yield Entry(path, part.name, state.st_size, modified_ns(state))
             else:
                 yield _special(part, f"{folder}{name}", state)
         pending.extend(reversed(below))
@@ -72,7 +72,7 @@ def open_in_folder(part: Part, entry: Entry) -> OpenFile:
     except BaseException:
         os.close(descriptor)
         raise
-    return OpenFile(descriptor, state.st_size, state.st_mtime_ns)
+    return OpenFile(descriptor, state.st_size, modified_ns(state))
 
 
 def _list_folder(root: str, folder: str) -> list[tuple[str, os.stat_result | OSError]]:
@@ -109,7 +109,7 @@ def _special(part: Part, relative: str, state: os.stat_result) -> Entry | Refuse
         return Refused(path, part.name, "ignored", f"symbolic link: {reason}")
     if not stat.S_ISREG(target.st_mode):
         return Refused(path, part.name, "ignored", f"symbolic link to {_file_type(target.st_mode)}, not followed")
-    return Entry(path, part.name, target.st_size, target.st_mtime_ns)
+    return Entry(path, part.name, target.st_size, modified_ns(target))
 
 
 def _target_below(root: str, path: str) -> str:
