@@ -392,7 +392,7 @@ def _stop(number: int, _: object) -> NoReturn:
 
 def _shown(text: object) -> str:
     """Text for a terminal: control characters and bytes that are not text as escapes."""
-    from pipeline.summary import shown
+    from pipeline.progress import shown
 
     return shown(os.fspath(text) if isinstance(text, os.PathLike) else str(text))
 

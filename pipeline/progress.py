@@ -105,6 +105,15 @@ class _Counts:
         )
 
 
+def shown(text: str) -> str:
+    r"""Text for a terminal: control characters, direction marks and stray surrogates as escapes.
+
+    >>> shown("a\x1b[2J\nb")
+    'a\\x1b[2J\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def clock(seconds: float) -> str:
     """Seconds as people say them.
 
@@ -142,7 +151,7 @@ class Lines:
 
     def note(self, line: str) -> None:
         """Always said."""
-        self._say(line, always=True)
+        self._say(shown(line), always=True)
 
     def step(self, line: str) -> None:
         """Said if nothing else has been for a while."""
@@ -179,7 +188,7 @@ class Bar:
     def note(self, line: str) -> None:
         """Printed above the line."""
         self.live.update("")
-        self.console.print(line)
+        self.console.print(shown(line))
 
     def step(self, line: str) -> None:
         """Shown until the next one."""

@@ -13,16 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.cost import FEWEST, PUBLISHED, PUBLISHED_DISK
-from pipeline.progress import clock
-
-
-def shown(text: str) -> str:
-    r"""Text for a terminal: control characters, direction marks and stray surrogates as escapes.
-
-    >>> shown("a\x1b[2J\nb")
-    'a\\x1b[2J\\nb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+from pipeline.progress import clock, shown
 
 
 def amount(size: float) -> str:

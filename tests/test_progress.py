@@ -26,6 +26,12 @@ def test_lines_tell_files_speed_time_left_and_problems() -> None:
     assert lines[3].startswith("reading: 4 of 4 files, ")
 
 
+def test_notes_name_files_without_obeying_them() -> None:
+    stream = io.StringIO()
+    Lines(stream).note("a\x1b[31m.zip is the same as another part")
+    assert stream.getvalue() == "a\\x1b[31m.zip is the same as another part\n"
+
+
 def test_lines_come_no_oftener_than_asked_but_for_the_last() -> None:
     stream = io.StringIO()
     watch = Lines(stream, every=3600)
