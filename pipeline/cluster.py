@@ -25,6 +25,7 @@ from typing import Any
 
 import dask
 import dask.config
+from dask.local import get_sync
 
 from pipeline.problems import RunError
 from pipeline.storage.durable import whole_file
@@ -86,7 +87,7 @@ def _start_fork_server() -> None:
 def synchronous(build: Build, references: Sequence[Any]) -> Iterator[Any]:
     """Dask's synchronous scheduler: one shard after the other, in this thread."""
     for reference in references:
-        yield from build([reference]).compute(scheduler="synchronous")
+        yield from build([reference]).compute(scheduler=get_sync)  # by its name, dask would import distributed to find it
 
 
 @contextmanager
