@@ -21,7 +21,7 @@ from pipeline import cost, elsewhere
 from pipeline.audit import Audit, audit
 from pipeline.documents import Document, read_document, unreadable_document
 from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
-from pipeline.lean import give_back
+from pipeline.lean import give_back, without
 from pipeline.listing import ListedFile, Listing
 from pipeline.planning import Plan, make_plan, make_shards
 from pipeline.problems import Problem, RunError, UsageError, noting
@@ -104,9 +104,10 @@ def scan_library(
     library: Library, inputs: Sequence[AnyPath], folder: Path, settings: Settings, watch: Watch, clock: Clock
 ) -> dict[str, Any]:
     """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`."""
-    from pipeline.storage.index import Index
-    from pipeline.storage.package import data_package, datasette_metadata
-    from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
+    with without("numpy"):  # pyarrow.compute would import it
+        from pipeline.storage.index import Index
+        from pipeline.storage.package import data_package, datasette_metadata
+        from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
 
     with (
         closing(library),

@@ -27,6 +27,7 @@ import dask
 import dask.config
 from dask.local import get_sync
 
+from pipeline.lean import without
 from pipeline.problems import RunError
 from pipeline.storage.durable import whole_file
 
@@ -87,7 +88,9 @@ def _start_fork_server() -> None:
 def synchronous(build: Build, references: Sequence[Any]) -> Iterator[Any]:
     """Dask's synchronous scheduler: one shard after the other, in this thread."""
     for reference in references:
-        yield from build([reference]).compute(scheduler=get_sync)  # by its name, dask would import distributed to find it
+        yield from build([reference]).compute(
+            scheduler=get_sync
+        )  # by its name, dask would import distributed to find it
 
 
 @contextmanager
@@ -100,9 +103,10 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
     """
     _start_fork_server()
     # Imported before its settings are changed: what was not there before would be deleted afterwards, defaults and all.
-    import distributed.utils
-    from distributed import Client, LocalCluster
-    from distributed.security import Security
+    with without("numpy"):
+        import distributed.utils
+        from distributed import Client, LocalCluster
+        from distributed.security import Security
 
     # The scheduler too has a folder, which it puts first in where Python looks for modules: none that others could have made.
     values = _LOCAL | {"temporary-directory": str(scratch)} | (_PROFILED if profile else {})

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -100,7 +101,7 @@ def _on_sphere(latitudes: Floats, longitudes: Floats) -> Floats:
     return np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)])
 
 
-def _cell(points: Floats) -> Numbers:
+def _cell(points: Floats) -> NDArray[Any]:
     """The numbers of the cubes, as wide as the reach, that points are in: what is in reach is in one of 27 of them."""
     x, y, z = np.floor(points * (EARTH_KM / REACH_KM)).astype(np.int64)
     return (x * 512 + y) * 512 + z
@@ -120,7 +121,7 @@ class _Towns:
     cells: Numbers  # in ascending order, of the places `by_cell`
     by_cell: Numbers
 
-    def around(self, cell: int) -> Numbers:
+    def around(self, cell: int) -> NDArray[Any]:
         """The places in a cell and its neighbours."""
         bounds = zip(
             np.searchsorted(self.cells, cell + AROUND, "left").tolist(),
@@ -129,7 +130,7 @@ class _Towns:
         )
         return np.sort(np.concatenate([self.by_cell[first:last] for first, last in bounds]))
 
-    def nearest(self, points: Floats, near: Numbers, reach_km: float) -> Numbers:
+    def nearest(self, points: Floats, near: Numbers, reach_km: float) -> NDArray[Any]:
         """Of the places `near`, the one that each point belongs to; NONE where none is in reach."""
         best = np.full(points.shape[1], NONE)
         if not len(near):
@@ -144,20 +145,25 @@ class _Towns:
         return best
 
 
+def _numbers(column: pa.Array) -> NDArray[Any]:
+    """Not to_numpy, which a pyarrow does not have that was imported without numpy (`lean.make_lean`)."""
+    return np.from_dlpack(column)
+
+
 @lru_cache(maxsize=1)
 def _load() -> _Towns:
     with (resources.files("pipeline") / "places.parquet").open("rb") as file:
         # Not read_table, which imports pyarrow.dataset: 50 ms.
         table = pq.ParquetFile(file, read_dictionary=["country_code"]).read(use_threads=False).combine_chunks()
     columns = {name: table.column(name).chunk(0) for name in table.column_names}
-    points = _on_sphere(columns["latitude"].to_numpy() / 1000, columns["longitude"].to_numpy() / 1000)
+    points = _on_sphere(_numbers(columns["latitude"]) / 1000, _numbers(columns["longitude"]) / 1000)
     cells = _cell(points)
     by_cell = np.argsort(cells, kind="stable")
     return _Towns(
         names=columns["name"],
-        countries=np.array(columns["country_code"].dictionary.to_pylist())[columns["country_code"].indices.to_numpy()],
+        countries=np.array(columns["country_code"].dictionary.to_pylist())[_numbers(columns["country_code"].indices)],
         points=points,
-        radii=MILLION_KM * np.sqrt(columns["population"].to_numpy() / 1e6),
+        radii=MILLION_KM * np.sqrt(_numbers(columns["population"]) / 1e6),
         cells=cells[by_cell],
         by_cell=by_cell,
     )

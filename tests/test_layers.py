@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rereading": {"item", "problems", "stages", "storage", "takeout", "verifying"},
     "graph": {"stages", "storage"},
     "worker": {"graph", "item", "lean", "media", "record", "resolve", "takeout"},
-    "cluster": {"problems", "storage"},
+    "cluster": {"lean", "problems", "storage"},
     "api": {
         "audit",
         "cluster",
