@@ -27,6 +27,7 @@ format: .venv/ready
 .venv/ready: pyproject.toml conf/constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c conf/constraints.txt -e '.[dev]'
+	$(BIN)/python -m compileall -q pipeline  # as pip does where it copies a package
 	touch $@
 
 clean:

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 
 PYTHON = sys.executable
+#: Where a user starts a command, the modules of an installed package are compiled.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 Run = Callable[[], None]
 
 
@@ -37,7 +39,7 @@ def quickest(runs: dict[str, Run], rounds: int) -> dict[str, float]:
 
 def command(*arguments: object) -> None:
     """Run one of our commands; problems in synthetic libraries (status 3) are meant to be there."""
-    done = subprocess.run([PYTHON, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run([PYTHON, *map(str, arguments)], capture_output=True, text=True, check=False, env=ENVIRONMENT)
     if done.returncode not in (0, 3):
         raise SystemExit(f"{arguments} failed: {done.stderr}")
 
@@ -49,7 +51,7 @@ def scan(output: Path, inputs: Sequence[Path], *flags: object) -> Run:
 
 def peak_memory_mb(run: list[str]) -> float:
     """The most proportional memory (PSS: shared pages count once) that a command and its children had at a time."""
-    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
         most = 0.0
         while process.poll() is None:
             total = 0

@@ -55,6 +55,11 @@ def without(*names: str) -> Iterator[None]:
         sys.meta_path.remove(hidden)
 
 
+def is_ours() -> bool:
+    """This process is a worker or the command line."""
+    return _is_ours
+
+
 def make_lean() -> None:
     """Spend less in this process: no pandas and no numpy by way of pyarrow, allocators that give back what they no longer use,
     a collector that seldom looks.

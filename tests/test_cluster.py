@@ -1,6 +1,7 @@
 """The local cluster: closed to other users, lean, quick to start, and gone afterwards."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,19 @@ def test_a_scheduler_that_is_not_there() -> None:
         existing_cluster("tcp://127.0.0.1:1"),
     ):
         pass
+
+
+def test_in_a_process_of_ours_the_fork_server_goes_with_its_workers(tmp_path: Path) -> None:
+    program = (
+        "import sys, psutil, pathlib\n"
+        "from pipeline.lean import make_lean\n"
+        "from pipeline.cluster import local_cluster\n"
+        "make_lean()\n"
+        "def servers():\n"
+        "    return sum('forkserver' in ' '.join(each.cmdline()) for each in psutil.Process().children())\n"
+        "with local_cluster(1, pathlib.Path(sys.argv[1])):\n"
+        "    print(servers())\n"
+        "print(servers(), 'numpy' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "0", "False"]

@@ -33,9 +33,9 @@ BATCH = 10_000
 #: Bytes of a page. An index reads all rows, of some kB, when it is made: with SQLite's own 4096, that takes half as long again.
 PAGE = 16384
 #: Pages that SQLite keeps in memory, in KiB: while rows are only added, beside the workers; and then, when they are gone.
-CACHE_WHILE_FILLED, CACHE_AFTERWARDS = 8 << 10, 64 << 10
+CACHE_WHILE_FILLED, CACHE_AFTERWARDS = 8 << 10, 32 << 10
 #: Bytes of the file that are then read where they are in the page cache, and not copied for each of thirty indexes.
-MAPPED = 128 << 20
+MAPPED = 64 << 20
 #: Rows of an index that ANALYZE looks at: how many rows a value has, about, is all that the planner of queries asks for.
 ANALYSED = 1000
 

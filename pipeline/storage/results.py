@@ -38,7 +38,7 @@ READY = "READY"
 #: What SQLite puts beside a file that somebody writes to.
 JOURNALS = ("-wal", "-shm", "-journal")
 #: Rows kept in memory before those of some years are written, and the same in bytes, as sidecars of megabytes may be there.
-ROWS_IN_MEMORY, BYTES_IN_MEMORY = 20_000, 48 << 20
+ROWS_IN_MEMORY, BYTES_IN_MEMORY = 10_000, 24 << 20
 #: Columns worth a dictionary: a value of the others has few rows, which compression alone makes smaller, and sooner.
 REPEATING = [column.name for column in COLUMNS if column.facet]
 #: Files of `media` that are compressed at a time.
