@@ -312,11 +312,13 @@ def test_ctrl_c_leaves_nothing_behind(synthetic: Path, tmp_path: Path, no_leftov
     )
     with process:
         assert process.stderr is not None
+        said = ""
         for line in process.stderr:
+            said += line
             if "parallel" in line or "processes" in line or "process with" in line:
                 break
         process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
+        said += process.stderr.read()
     assert process.returncode == 130, said
     assert "interrupted: nothing was kept" in said
     assert list(scratch.iterdir()) == []
