@@ -99,7 +99,7 @@ PUBLISHED_WITH_DISK = replace(PUBLISHED, disk_mb_per_s=PUBLISHED_DISK)
 #: Measured by `takeout-index bench` on 2 cores in a warm page cache; the disk is not known before it is used. To renew them:
 #: ``python -m benchmarks.prediction`` prints this line for the machine it runs on.
 # fmt: off
-MEASURED = Constants(sidecar_read=0.02, sidecar_parse=0.03, exif_read=0.01, exif_parse=0.1, crc_read=0.0, crc_compute=0.0, mime=0.01, write=0.05, other=0.15, listing=0.05, settling=0.05, read_per_mb=0.08, crc_per_mb=0.02, efficiency=0.9, start_s=(0.95, 1.55), stop_s=(0.05, 0.25), waits=True, sequential_mb=185, base_mb=270, process_mb=25, thread_mb=0.2)  # noqa: E501
+MEASURED = Constants(sidecar_read=0.016, sidecar_parse=0.026, exif_read=0.007, exif_parse=0.09, crc_read=0.0, crc_compute=0.0, mime=0.006, write=0.085, other=0.05, listing=0.05, settling=0.035, read_per_mb=0.08, crc_per_mb=0.019, efficiency=0.95, start_s=(0.75, 1.35), stop_s=(0.05, 0.05), waits=True, sequential_mb=170, base_mb=215, process_mb=22, thread_mb=0.2)  # noqa: E501
 # fmt: on
 
 

@@ -61,7 +61,9 @@ def run_of(files: int, setting: tuple[str, int, int], noise: float = 0.0) -> Run
         seconds=TRUTH.start_s[mode == "parallel"] + sum(stages.values()),
         stages=stages,
         operations={name: each * files / 1000 for name, each in operations.items()},
-        memory_mb=270 + 25 * processes + 0.2 * threads if mode == "parallel" else 185,
+        memory_mb=TRUTH.base_mb + TRUTH.process_mb * processes + TRUTH.thread_mb * threads
+        if mode == "parallel"
+        else TRUTH.sequential_mb,
     )
 
 
