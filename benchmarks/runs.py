@@ -14,9 +14,12 @@ from pathlib import Path
 import psutil
 
 PYTHON = sys.executable
-#: Where a user starts a command, the modules of an installed package are compiled.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 Run = Callable[[], None]
+
+
+def environment() -> dict[str, str]:
+    """That of a user: where commands are started, the modules of an installed package are compiled."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def timed(run: Run) -> float:
@@ -39,7 +42,9 @@ def quickest(runs: dict[str, Run], rounds: int) -> dict[str, float]:
 
 def command(*arguments: object) -> None:
     """Run one of our commands; problems in synthetic libraries (status 3) are meant to be there."""
-    done = subprocess.run([PYTHON, *map(str, arguments)], capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    done = subprocess.run(
+        [PYTHON, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment()
+    )
     if done.returncode not in (0, 3):
         raise SystemExit(f"{arguments} failed: {done.stderr}")
 
@@ -51,7 +56,7 @@ def scan(output: Path, inputs: Sequence[Path], *flags: object) -> Run:
 
 def peak_memory_mb(run: list[str]) -> float:
     """The most proportional memory (PSS: shared pages count once) that a command and its children had at a time."""
-    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()) as process:
         most = 0.0
         while process.poll() is None:
             total = 0
