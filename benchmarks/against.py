@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.floor import media_files, read_all
 from benchmarks.runs import scan, timed
+from benchmarks.small import IMAGE_BYTES, VIDEO_BYTES
 from pipeline.synthetic import make_library
 
 #: Of each kind the first that is installed; the folder takes the place of FOLDER.
@@ -27,7 +28,6 @@ TOOLS = {
     "CRC-32": ("rhash --crc32 -r FOLDER", "find FOLDER -type f -exec crc32 {} +"),
     "type": ("find FOLDER -type f -exec file --mime-type {} +",),
 }
-IMAGE_BYTES, VIDEO_BYTES = 30_000, 60_000
 
 
 def seconds_of(command: str, folder: Path) -> float:

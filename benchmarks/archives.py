@@ -19,13 +19,11 @@ from typing import Any
 from zlib_ng import zlib_ng
 
 from benchmarks.floor import media_files, read_all
-from benchmarks.runs import PYTHON, Run, bytes_from_disk, command, forget, peak_memory_mb, quickest, scan
+from benchmarks.runs import PARALLEL, SEQUENTIAL, Run, bytes_from_disk, command, forget, quickest, scan, scan_memory_mb
 from pipeline.api import list_library
 from pipeline.progress import Silent
 from pipeline.storage.library import Library
 from pipeline.synthetic import make_library
-
-PARALLEL, SEQUENTIAL = ("--mode", "parallel", "--processes", 2), ("--mode", "sequential")
 
 
 def inflate(path: Path) -> None:
@@ -114,9 +112,8 @@ def measure(folder: Path, files: int, image_bytes: int, rounds: int) -> dict[str
     cold = bytes_from_disk(scan(out, archives["zip"], *SEQUENTIAL))
     shutil.rmtree(out)
     temporary = _most_on_disk(scan(out, archives["tgz"], *SEQUENTIAL), out)
-    sequential = list(map(str, SEQUENTIAL))
     memory = {
-        name: peak_memory_mb([PYTHON, "-m", "pipeline", "scan", *map(str, paths), "-o", str(out), *sequential])
+        name: scan_memory_mb(out, paths, *SEQUENTIAL)
         for name, paths in (("A", archives["tgz"][:1]), ("A+B", archives["tgz"]))
     }
     return {

@@ -87,7 +87,7 @@ def _processor_predicted(report: dict[str, Any]) -> float:
 
 def measure(folder: Path, small: int, large: int, rounds: int) -> dict[str, Any]:
     """Every library's figures."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return {name: compare([library], folder, rounds) for name, library in libraries(folder, small, large)}
 
 

@@ -132,7 +132,7 @@ def cost(files: Sequence[Path], way: Way, processes: int) -> tuple[float, float]
 
 def make_files(folder: Path, size: int, count: int) -> list[Path]:
     """Files of random bytes, on the disk and in the page cache."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{number}" for number in range(count)]
     for path in files:
         path.write_bytes(os.urandom(size))

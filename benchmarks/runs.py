@@ -15,6 +15,9 @@ import psutil
 
 PYTHON = sys.executable
 Run = Callable[[], None]
+#: Flags of the scans that are compared, and of those of many processes.
+PARALLEL, SEQUENTIAL = ("--mode", "parallel", "--processes", 2), ("--mode", "sequential")
+MANY = ("--mode", "parallel", "--processes", 8, "--threads", 16)
 
 
 def environment() -> dict[str, str]:
@@ -72,6 +75,11 @@ def peak_memory_mb(run: list[str]) -> float:
             most = max(most, total / 1e6)
             threading.Event().wait(0.05)
     return most
+
+
+def scan_memory_mb(output: Path, inputs: Sequence[Path], *flags: object) -> float:
+    """The same of a scan."""
+    return peak_memory_mb([PYTHON, "-m", "pipeline", "scan", *map(str, (*inputs, "-o", output, *flags))])
 
 
 def bytes_from_disk(run: Run) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.floor import media_files, read_all
-from benchmarks.runs import PYTHON, command, peak_memory_mb, quickest, scan
+from benchmarks.runs import MANY, PARALLEL, SEQUENTIAL, command, quickest, scan, scan_memory_mb
 from pipeline.synthetic import make_library
 
 
@@ -33,15 +33,14 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
     os.sync()  # or the disk is still being written to while we measure
     read_all(media_files([a, b, small]))  # into the page cache
     out = folder / "out"
-    parallel, sequential = ("--mode", "parallel", "--processes", 2), ("--mode", "sequential")
     seconds = quickest(
         {
             "floor A": lambda: command("-m", "benchmarks.floor", 2, a),
             "floor A+B": lambda: command("-m", "benchmarks.floor", 2, a, b),
-            "parallel A": scan(out, [a], *parallel),
-            "parallel A+B": scan(out, [a, b], *parallel),
-            "sequential A": scan(out, [a], *sequential),
-            "sequential A+B": scan(out, [a, b], *sequential),
+            "parallel A": scan(out, [a], *PARALLEL),
+            "parallel A+B": scan(out, [a, b], *PARALLEL),
+            "sequential A": scan(out, [a], *SEQUENTIAL),
+            "sequential A+B": scan(out, [a, b], *SEQUENTIAL),
         },
         rounds,
     )
@@ -50,7 +49,7 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         {
             "help": lambda: command("-m", "pipeline", "--help"),
             "100 files": scan(out, [small]),
-            "100 files parallel": scan(out, [small], *parallel),
+            "100 files parallel": scan(out, [small], *PARALLEL),
         },
         rounds,
     )
@@ -60,25 +59,9 @@ def measure(folder: Path, files: int, image_bytes: int, video_bytes: int, rounds
         for name in ("floor", "parallel", "sequential")
     }
     memory = {
-        "sequential": peak_memory_mb([PYTHON, "-m", "pipeline", "scan", str(a), "-o", str(out), *sequential]),
-        "2 processes": peak_memory_mb([PYTHON, "-m", "pipeline", "scan", str(a), "-o", str(out), *map(str, parallel)]),
-        "8 processes, 16 threads": peak_memory_mb(
-            [
-                PYTHON,
-                "-m",
-                "pipeline",
-                "scan",
-                str(a),
-                "-o",
-                str(out),
-                "--mode",
-                "parallel",
-                "--processes",
-                "8",
-                "--threads",
-                "16",
-            ]
-        ),
+        "sequential": scan_memory_mb(out, [a], *SEQUENTIAL),
+        "2 processes": scan_memory_mb(out, [a], *PARALLEL),
+        "8 processes, 16 threads": scan_memory_mb(out, [a], *MANY),
     }
     for library in (a, b):
         shutil.rmtree(library)  # or those of the archives do not stay in the page cache

@@ -1,24 +1,20 @@
 """Small files, of which only what is done for each counts: files per second, as a folder and as zips, and how it grows.
 
-python -m benchmarks.small [--files 10000]
+python -m benchmarks --only small
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.floor import media_files, read_all
-from benchmarks.runs import PYTHON, peak_memory_mb, quickest, scan, timed
+from benchmarks.runs import MANY, PARALLEL, SEQUENTIAL, quickest, scan, scan_memory_mb, timed
 from pipeline.synthetic import make_library
 
 IMAGE_BYTES, VIDEO_BYTES = 30_000, 60_000
-PARALLEL, SEQUENTIAL = ("--mode", "parallel", "--processes", 2), ("--mode", "sequential")
-MANY = ("--mode", "parallel", "--processes", "8", "--threads", "16")
 
 
 def make(folder: Path, files: int, lang: str, layout: str = "dir") -> list[Path]:
@@ -72,8 +68,7 @@ def growth(folder: Path, files: int) -> dict[str, Any]:
         os.sync()
         run = scan(folder / "out", [library], *PARALLEL)
         found["seconds"][str(count)] = min(timed(run) for _ in range(1 if count == files else 3))
-        command = [PYTHON, "-m", "pipeline", "scan", str(library), "-o", str(folder / "out"), *MANY]
-        found["memory_mb"][str(count)] = peak_memory_mb(command)
+        found["memory_mb"][str(count)] = scan_memory_mb(folder / "out", [library], *MANY)
         shutil.rmtree(library)
     return found
 
@@ -107,18 +102,3 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
             f"{memory[few]:.0f}, {memory[tenth]:.0f}, {memory[every]:.0f} MB",
         ),
     ]
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=4)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="takeout-bench-") as folder:
-        for name, value in rows(measure(Path(folder), options.files, options.rounds)):
-            print(f"{name}: {value}")
-
-
-if __name__ == "__main__":
-    main()

@@ -738,9 +738,8 @@ def _case_of(library: Library, wanted: str, settings: Settings) -> Case | OtherF
 
     listing = list_library(library, Silent())
     found = pair_library(listing, library, io_threads(settings))
-    states = {
-        stored_text(file.path): file for file in reversed(list(found.files()))
-    }  # of one path in several parts, the first
+    # Of one path in several parts, the first.
+    states = {stored_text(file.path): file for file in reversed(list(found.files()))}
     path = best_match(states, stored_text(wanted))
     items = [item for item in found.items() if stored_text(item.media.path) == path]
     if not items:

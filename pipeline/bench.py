@@ -241,9 +241,8 @@ class Looked:
 def _look(library: Library, items: Sequence[MediaItem], threads: int, watch: Watch) -> Looked:
     """Is the sample in memory, or does it come from a disk or network? What is not in memory is read, as workers would."""
     watch.step(f"looking whether {len(items):,} files are in memory")
-    items = [
-        item for item in items if library.facts_of(item.media) is None
-    ]  # what a tar has been read for is not read again
+    # What a tar has been read for is not read again.
+    items = [item for item in items if library.facts_of(item.media) is None]
     end = time.monotonic() + LONGEST_LOOK
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         cold = [
@@ -612,7 +611,7 @@ def _both_modes(
     files: int, size: float, survey: Survey | None = None, *, settings: Settings, constants: Constants
 ) -> dict[str, Any]:
     """A library of `files` files in both modes; as much of it in archives as the survey says of this one."""
-    found: dict[str, Prediction] = {
+    found = {
         mode: cost.predict(
             files=files,
             size=size,
@@ -626,9 +625,7 @@ def _both_modes(
         )
         for mode in ("sequential", "parallel")
     }
-    return {mode: asdict(each) for mode, each in found.items()} | {
-        "speed_up": round(found["sequential"].seconds / found["parallel"].seconds, 2)
-    }
+    return _side_by_side(found)
 
 
 def _published(files: int, constants: Constants) -> dict[str, Any]:
@@ -643,6 +640,11 @@ def _published(files: int, constants: Constants) -> dict[str, Any]:
         )
         for mode in ("sequential", "parallel")
     }
+    return _side_by_side(found)
+
+
+def _side_by_side(found: Mapping[str, Prediction]) -> dict[str, Any]:
+    """Predictions of both modes, and what the parallel one gains."""
     return {mode: asdict(each) for mode, each in found.items()} | {
         "speed_up": round(found["sequential"].seconds / found["parallel"].seconds, 2)
     }

@@ -334,18 +334,20 @@ def _computing(client: Any) -> Compute:
 
         def submit() -> None:
             nonlocal first
-            threads = max(sum(client.nthreads().values()), 1) if waiting else 0
-            if waiting and len(in_flight) <= (AHEAD - 1) * threads:
-                window = [waiting.popleft() for _ in range(min(AHEAD * threads - len(in_flight), len(waiting)))]
-                with dask.config.set(
-                    {"optimization.fuse.rename-keys": False}
-                ):  # renamed, each would wait for another task
-                    tasks = build(window).to_delayed()
-                ranks = defaultdict(int, {task.key: -(first + number) for number, task in enumerate(tasks)})
-                futures = client.compute(tasks, priority=ranks.__getitem__)
-                first += len(window)
-                in_flight.update({future.key: each for future, each in zip(futures, window, strict=True)})
-                done.update(futures)
+            if not waiting:
+                return
+            threads = max(sum(client.nthreads().values()), 1)
+            if len(in_flight) > (AHEAD - 1) * threads:
+                return
+            window = [waiting.popleft() for _ in range(min(AHEAD * threads - len(in_flight), len(waiting)))]
+            # Under a name of its own, each would have another task wait for it, and that alone would have the rank.
+            with dask.config.set({"optimization.fuse.rename-keys": False}):
+                tasks = build(window).to_delayed()
+            ranks = defaultdict(int, {task.key: -(first + number) for number, task in enumerate(tasks)})
+            futures = client.compute(tasks, priority=ranks.__getitem__)
+            first += len(window)
+            in_flight.update({future.key: each for future, each in zip(futures, window, strict=True)})
+            done.update(futures)
 
         submit()
         while in_flight:

@@ -175,9 +175,8 @@ class Listing:
 
     def refuse(self, path: str, part: str, size: int | None, state: str, reason: str) -> None:
         """Note a name that is not opened."""
-        if (
-            size is not None and size >= 1 << 63
-        ):  # a damaged archive may state any: no file has it, and no table holds it
+        # A damaged archive may state any size: such a one no file has, and no table holds.
+        if size is not None and size >= 1 << 63:
             size = None
         self.count += 1
         self.files.append(ListedFile(path, part, size, state, reason))
