@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -303,8 +304,9 @@ def test_nothing_is_kept_of_files_that_are_gone(tmp_path: Path, cache: Path, qui
 
 
 def test_ctrl_c_leaves_nothing_behind(synthetic: Path, tmp_path: Path, no_leftovers: None) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
+    scratch = Path(
+        tempfile.mkdtemp()
+    )  # a short path: the fork server has a socket there, whose path has 108 bytes at most
     environment = {**os.environ, "TMPDIR": str(scratch), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "bench", str(synthetic), "-o", str(tmp_path / "report")],
@@ -324,6 +326,7 @@ def test_ctrl_c_leaves_nothing_behind(synthetic: Path, tmp_path: Path, no_leftov
     assert process.returncode == 130, said
     assert "interrupted: nothing was kept" in said
     assert list(scratch.iterdir()) == []
+    scratch.rmdir()
     assert not (tmp_path / "cache").exists()
     assert not (tmp_path / "report").exists()
 
