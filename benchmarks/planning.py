@@ -32,6 +32,7 @@ from pipeline.item import Entry
 from pipeline.lean import make_lean
 from pipeline.progress import Silent
 from pipeline.settings import Settings
+from pipeline.storage.earlier import Earlier
 from pipeline.storage.index import Index
 from pipeline.storage.library import Library
 from pipeline.storage.parts import Part, Refused
@@ -145,7 +146,7 @@ def run(files: int) -> dict[str, Any]:
         with timed(stages, "pair"):
             plan = pair_library(listing, library, 4)
         with timed(stages, "plan"):
-            write_plan(plan, audit(plan, ()), Settings(), results, index)
+            write_plan(plan, audit(plan, ()), Settings(), results, index, Earlier())
         seconds = time.perf_counter() - started - made_up.making
         manifest = results.manifest.stat().st_size
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,22 +18,25 @@ from typing import TYPE_CHECKING, Any
 from pipeline import cost, elsewhere
 from pipeline.audit import Audit, audit
 from pipeline.documents import Document, read_document, unreadable_document
-from pipeline.item import OPERATIONS, Entry, stored_bytes, stored_text
+from pipeline.item import OPERATIONS, Entry, MediaItem, stored_bytes, stored_text
 from pipeline.lean import give_back, without
 from pipeline.listing import ListedFile, Listing
-from pipeline.planning import Plan, make_plan, make_shards
+from pipeline.planning import Plan, Progress, made_from, make_plan, make_shards
 from pipeline.problems import Problem, RunError, UsageError, noting
 from pipeline.progress import Silent, Watch, following
+from pipeline.rescan import Before, publish_again, state_of, version_of
 from pipeline.settings import Settings, cache_folder
-from pipeline.storage.known import progress
+from pipeline.storage.known import is_known, known_folder, progress
 from pipeline.storage.library import Library, opened
 from pipeline.storage.measured import Measured, kept_constants
 from pipeline.storage.parts import Refused, is_inside, library_name, real_path, source_of, why_closed
+from pipeline.timing import Clock
 
 if TYPE_CHECKING:
     from pipeline.cluster import Compute, EarlyCluster
     from pipeline.explain import Case, OtherFile
     from pipeline.stages import ArchiveRead
+    from pipeline.storage.earlier import Earlier
     from pipeline.storage.index import Index
     from pipeline.storage.manifest import ShardRef
     from pipeline.storage.results import Results
@@ -49,29 +50,6 @@ DATED_AT_ONCE = 32
 LISTING_STEP = 500
 
 AnyPath = str | os.PathLike[str]
-
-
-class Clock:
-    """Seconds of each stage of a run."""
-
-    def __init__(self) -> None:
-        self.started_at = datetime.now(UTC)
-        self.started = time.perf_counter()
-        self.stages: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time of the block to the stage."""
-        before = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - before
-
-    def rounded(self) -> dict[str, float]:
-        """The stages so far, and the total."""
-        total = time.perf_counter() - self.started
-        return {name: round(seconds, 4) for name, seconds in (*self.stages.items(), ("total", total))}
 
 
 def scan(
@@ -105,17 +83,33 @@ def scan_library(
 ) -> dict[str, Any]:
     """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`."""
     with without("numpy"):  # pyarrow.compute would import it
-        from pipeline.storage.index import Index
+        from pipeline.storage.earlier import Earlier
+        from pipeline.storage.index import Index, earlier_runs
+        from pipeline.storage.known import forget_others
         from pipeline.storage.package import data_package, datasette_metadata
-        from pipeline.storage.results import claimed, publish, to_text, write_files, write_media, write_text
+        from pipeline.storage.results import claimed, publish_report, write_files, write_media, write_text
+        from pipeline.storage.shards import read_shard
 
     with (
         closing(library),
         given_cluster(settings.scheduler, _dask_report(settings)) as given,
-        claimed(folder) as results,
-        Index(results.new / "index.sqlite") as index,
+        claimed(folder, settings.fresh) as results,
+        ExitStack() as opened_index,
     ):
-        work, done = _read(library, settings, watch, clock, given, results, index)
+        with clock.stage("earlier"):
+            before = Before.of(folder, settings)
+            earlier = Earlier.of(results, before.files)
+        for path in earlier.damaged:
+            watch.note(f"{path} is not as it was written, and will not be used")
+
+        def open_index() -> Index:
+            return opened_index.enter_context(Index(results.new / "index.sqlite"))
+
+        found = _read(library, settings, watch, clock, given, results, before, earlier, open_index)
+        if found is None:
+            watch.note("nothing has changed since the last scan")
+            return publish_again(results, before, clock, settings, [stored_text(os.fspath(given)) for given in inputs])
+        work, done, index = found
         watch.step("settling duplicates, albums and places, writing Parquet and SQLite")
         with clock.stage("settle"):
             settled = index.settle()
@@ -124,19 +118,20 @@ def scan_library(
         with clock.stage("settle"):
             counts = index.counts()
         check_totals(counts, work.listed, work.media)
-        report = make_report(inputs, folder, library, settings, work, done, counts, clock)
+        report = make_report(inputs, folder, library, settings, work, done, counts, index.to_try_again(), clock)
         with clock.stage("write"), ThreadPoolExecutor(1) as beside:
             write_files(results, index.files())
-            finishing = beside.submit(index.finish, report)  # SQLite and Parquet each leave a core to the other
-            write_media(results, work.shards, settled)
+            runs = earlier_runs(folder / "index.sqlite")
+            finishing = beside.submit(index.finish, report, runs)  # SQLite and Parquet each leave a core to the other
+            shards = (read_shard(results.shards, name) for name in work.shards)
+            write_media(results, chain(earlier.rows(), shards), settled)
             finishing.result()
         name = stored_text(folder.name)
         write_text(results, "datapackage.json", data_package(name))
         write_text(results, "metadata.yaml", datasette_metadata(name))
-        report["stages"] = clock.rounded()
-        write_text(results, "run.json", to_text(report))
         with clock.stage("publish"):
-            publish(results)
+            publish_report(results, report | {"stages": clock.rounded()})
+            forget_others(results.known, known_folder(results.known, settings.all_tags), library.tars())
     report["stages"] = clock.rounded()
     if settings.profile:
         from pipeline.profiling import write_profile
@@ -154,8 +149,11 @@ class Work:
     """What is left of a plan once the manifest and the index have it: figures, and the names of the shards in order."""
 
     mode: str
+    state: str
     listed: int
     media: int
+    taken: int
+    taken_bytes: int
     shards: tuple[str, ...]
     cluster_ready_s: float | None
     audit: Audit
@@ -169,9 +167,14 @@ def _read(
     clock: Clock,
     given: Compute | None,
     results: Results,
-    index: Index,
-) -> tuple[Work, list[ShardDone]]:
-    """List, pair, plan and extract. The workers start while the listing grows, and are gone when this returns."""
+    before: Before,
+    earlier: Earlier,
+    open_index: Callable[[], Index],
+) -> tuple[Work, list[ShardDone], Index] | None:
+    """List, pair, plan and extract; None if the results of the run before are still right.
+
+    The workers start while the listing grows, and are gone when this returns.
+    """
     # All of it before a second thread imports distributed: a signal that ends an import here would leave it waiting for ever.
     from pipeline.cluster import EarlyCluster, loopback_works
     from pipeline.storage import manifest  # noqa: F401
@@ -179,22 +182,33 @@ def _read(
 
     with EarlyCluster(worker_processes(settings), results.scratch, _dask_report(settings)) as workers:
         with clock.stage("archives"):
-            library, archives = read_archives(library, results.known, settings, watch, given, workers)
+            known = known_folder(results.known, settings.all_tags)
+            library, archives = read_archives(library, known, settings, watch, given, workers)
         with clock.stage("list"):
-            listing = list_library(library, watch, partial(_start_early, workers, settings), settings.verify_archives)
+            early = partial(_start_early, workers, settings, len(earlier))
+            listing = list_library(library, watch, early, settings.verify_archives)
+            state = state_of(library, listing.digest(), settings)
+            if before.is_of(state, folder=results.folder, settings=settings, library=library):
+                return None
+        index = open_index()
         watch.step(f"pairing {listing.count:,} files")
         with clock.stage("pair"):
             date = partial(date_on, workers.compute, library) if workers.started else None
             plan = pair_library(listing, library, io_threads(settings), settings.verify_archives, date)
-        mode = "parallel" if workers.started else choose_mode(settings, plan)
+        with clock.stage("plan"):
+            found = audit(plan, library.missing_parts())
+            references, to_read = write_plan(plan, found, settings, results, index, earlier)
+        files, size = plan.media - earlier.taken, plan.size - earlier.taken_bytes
+        mode = "parallel" if workers.started else given_mode(settings) or faster_mode(settings, files, to_read)
+        if not files and mode == "parallel" and not workers.started:
+            mode = "sequential"
         if mode == "parallel" and not workers.started and not loopback_works():
             watch.note("processes of this machine cannot talk to each other, as the loopback interface is down")
             mode = "sequential"
         watch.note(_found(plan, mode))
-        media, size = plan.media, plan.size
-        with clock.stage("plan"):
-            found = audit(plan, library.missing_parts())
-            shards, references = write_plan(plan, found, settings, results, index)
+        if earlier.taken:
+            watch.note(f"{earlier.taken:,} of them are as an earlier run has left them, {files:,} are to be read")
+        media = plan.media
         listed, damaged = listing.count, {file.path for file in listing.files if file.path == file.part}
         del plan, listing  # all of it is on the disk now, and as large as the library
         give_back()
@@ -202,7 +216,10 @@ def _read(
         with clock.stage("start"):
             compute = given or compute_on(mode, workers, _dask_report(settings))
         done: list[ShardDone] = []
-        watch.begin(media, size)
+        with clock.stage("take over"):
+            for rows in earlier.rows():
+                index.add_media(rows)
+        watch.begin(files, size)
         with clock.stage("extract"):
             graph = partial(
                 _graph,
@@ -213,15 +230,26 @@ def _read(
                 all_tags=settings.all_tags,
                 verify=settings.verify_archives,
             )
-            for shard in compute(graph, references):
+            for shard in compute(graph, dearest_first(references)):
                 done.append(shard)
                 with clock.stage("index while extracting"):
                     index.add_media(read_shard(results.shards, shard.name))
                 watch.advance(shard.files, shard.bytes, shard.problems)
         changed = list(changed_parts(library, damaged))
         index.add_files(changed)
-        work = Work(mode, listed + len(changed), media, shards, workers.ready_s, found, archives)
-    return work, done
+        work = Work(
+            mode,
+            state,
+            listed + len(changed),
+            media,
+            earlier.taken,
+            earlier.taken_bytes,
+            tuple(reference.name for reference in references),
+            workers.ready_s,
+            found,
+            archives,
+        )
+    return work, done, index
 
 
 def changed_parts(library: Library, told: Container[str]) -> Iterator[ListedFile]:
@@ -234,20 +262,35 @@ def changed_parts(library: Library, told: Container[str]) -> Iterator[ListedFile
 
 
 def write_plan(
-    plan: Plan, found: Audit, settings: Settings, results: Results, index: Index
-) -> tuple[tuple[str, ...], list[ShardRef]]:
-    """Write the plan down: the manifest, albums and files. Returns the shards' names, and references, dearest first."""
+    plan: Plan, found: Audit, settings: Settings, results: Results, index: Index, earlier: Earlier
+) -> tuple[list[ShardRef], int]:
+    """Write the plan down: the manifest, albums and files. Returns references to the shards, and the bytes to be read.
+
+    What an `earlier` run has left is taken over, and is not in the manifest.
+    """
     from pipeline.storage.manifest import write_manifest
 
-    shards = make_shards(
-        plan.items(), plan.to_read, plan.media, settings.shard_files, settings.all_tags, worker_processes(settings)
-    )
-    references = write_manifest(shards, results.manifest)
+    progress = Progress(plan.media, plan.to_read, len(earlier))
+    to_read = 0
+
+    def to_do() -> Iterator[MediaItem]:
+        nonlocal to_read
+        archives = settings.verify_archives  # their bytes are to be read, whatever is known
+        for item in plan.items():
+            item = item._replace(made_from=made_from(item, settings.all_tags, settings.verify_archives))
+            taken = not (archives and item.media.crc32 is not None) and earlier.take(item)
+            progress.passed(item, not taken)
+            if not taken:
+                to_read += item.media.to_read
+                yield item
+
+    shards = make_shards(to_do(), progress.left, settings.shard_files, worker_processes(settings))
+    references = write_manifest(shards, results.manifest, earlier.facts)
     index.add_albums(plan.albums, plan.aliases)
     index.add_members(plan.members)
     index.add_folders(found.folders)
     index.add_files(plan.files())
-    return tuple(reference.name for reference in references), dearest_first(references)
+    return references, to_read
 
 
 def _graph(references: Sequence[ShardRef], **values: Any) -> Any:
@@ -286,9 +329,9 @@ def read_archives(
 
     Read side by side on the cluster that is `given` or by the `workers`, if there are any and it is worth it; else here.
     """
-    tars = library.tars()
+    tars = [part for part in library.tars() if settings.verify_archives or not is_known(known, part)]
     if not tars:
-        return library, ()
+        return replace(library, known=str(known)), ()
     from pipeline.cluster import synchronous
     from pipeline.graph import build_listing
 
@@ -560,11 +603,17 @@ def free_memory() -> int | None:
     return None
 
 
-def _start_early(workers: EarlyCluster, settings: Settings, listing: Listing) -> None:
-    """Start the workers while the listing still grows, as soon as they are sure to be worth it."""
-    if workers.started:
+def _start_early(workers: EarlyCluster, settings: Settings, known: int, listing: Listing) -> None:
+    """Start the workers while the listing still grows, as soon as they are sure to be worth it.
+
+    Of so many files the rows may be `known`: these have to be compared first.
+    """
+    if workers.started or (known and listing.media_files <= known):
         return
-    mode = given_mode(settings) or faster_mode(settings, listing.media_files, listing.bytes_to_read)
+    share = 1 - known / max(listing.media_files, 1)
+    mode = given_mode(settings) or faster_mode(
+        settings, listing.media_files - known, int(listing.bytes_to_read * share)
+    )
     if mode == "parallel":
         from pipeline.cluster import loopback_works
 
@@ -594,6 +643,7 @@ def make_report(
     work: Work,
     done: Sequence[ShardDone],
     counts: dict[str, dict[str, int]],
+    to_try_again: int,
     clock: Clock,
 ) -> dict[str, Any]:
     """What a run did, as ``run.json`` has it; times in seconds."""
@@ -603,10 +653,11 @@ def make_report(
     seconds = clock.stages["archives"] + clock.stages["extract"]
     size = sum(shard.bytes for shard in done)
     return {
-        "version": _version("takeout-index"),
-        "libraries": {name: _version(name) for name in ("dask", "distributed", "pyarrow", "exifread", "orjson")},
+        "version": version_of("takeout-index"),
+        "libraries": {name: version_of(name) for name in ("dask", "distributed", "pyarrow", "exifread", "orjson")},
         "started_at": clock.started_at.isoformat(),
-        "finished_at": datetime.now(UTC).isoformat(),
+        "finished_at": clock.now().isoformat(),
+        "state": work.state,
         "inputs": [stored_text(os.fspath(given)) for given in inputs],
         "input_paths": [stored_text(real_path(given)) for given in inputs],
         "sources": [source_of(part) for part in library.parts],
@@ -622,18 +673,20 @@ def make_report(
         "cluster_ready_s": work.cluster_ready_s,
         "listed": work.listed,
         "media": work.media,
-        "bytes": size,
+        "bytes": size + work.taken_bytes,
         "shards": len(done),
+        "taken_over": work.taken,
+        "to_try_again": to_try_again,
         "counts": counts,
         "problem_files": counts["status"].get("partial", 0)
         + counts["status"].get("failed", 0)
         + counts["files"].get("unreadable", 0),
-        "files_per_s": round(work.media / seconds, 1) if seconds else None,
+        "files_per_s": round((work.media - work.taken) / seconds, 1) if seconds else None,
         "mb_per_s": round(size / seconds / 1e6, 1) if seconds else None,
         "operations": {
             name: {
                 "seconds": round(spent[name], 4),
-                "ms_per_file": round(spent[name] / max(work.media, 1) * 1000, 4),
+                "ms_per_file": round(spent[name] / max(work.media - work.taken, 1) * 1000, 4),
             }
             for name in (*OPERATIONS, "write")
         },
@@ -885,10 +938,3 @@ def folder_apart(given: AnyPath, library: Library, title: str, option: str = "-o
         if is_inside(part.root, str(folder)):
             raise UsageError(f"the input {part.root} lies inside {title} {folder}: choose another with {option}")
     return folder
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"

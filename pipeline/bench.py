@@ -28,7 +28,6 @@ from typing import Any
 from pipeline import cost
 from pipeline.api import (
     AnyPath,
-    Clock,
     check_writable,
     cores,
     folder_apart,
@@ -50,6 +49,7 @@ from pipeline.storage.library import Library, opened
 from pipeline.storage.manifest import read_manifest, write_manifest
 from pipeline.storage.measured import keep_constants
 from pipeline.storage.results import Results
+from pipeline.timing import Clock
 
 #: Seconds after which no further setting is begun, and those for the two settings that predictions rest on.
 LONGEST, LONGEST_MAIN = 150.0, 60.0

@@ -79,6 +79,9 @@ def scan(
         ),
     ] = None,
     merge: Merge = None,
+    fresh: Annotated[
+        bool | None, typer.Option("--fresh/--no-fresh", help="Read every file again, whatever earlier runs know.")
+    ] = None,
     profile: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Write Dask's report, and the times of operations and shards, into DIR."),
@@ -88,6 +91,9 @@ def scan(
     debug: Debug = False,
 ) -> None:
     """Index a library into Parquet and SQLite.
+
+    Once more: a run that was cut off goes on where it was, and of a library that has been scanned only what has changed is
+    read again.
 
     Example: takeout-index scan ~/Takeout -o results/takeout
     """
@@ -100,6 +106,7 @@ def scan(
         "all_tags": all_tags,
         "verify_archives": verify_archives,
         "merge": merge,
+        "fresh": fresh,
         "profile": profile,
     }
     with _Outcome(debug, _UNPUBLISHED):

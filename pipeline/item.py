@@ -74,6 +74,7 @@ class MediaItem(NamedTuple):  # and no dataclass: it is added to twice on its wa
     folder_kind: str = "other"  # one of folders.KINDS
     folder_date: str | None = None  # of a folder by year or by day: 2019, 2005-02-05
     problems: tuple[Problem, ...] = ()
+    made_from: str = ""  # a digest of all of the above (`planning.made_from`)
     shard: str = ""  # the name of the one that it was handed out in
 
     document: Sidecar | None = None

@@ -6,6 +6,7 @@ handed back as Documents. A library has files by the million: some 60 bytes of e
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from pipeline.takeout.sidecar import SidecarGist
 
 #: Sidecars that are read to prove the year in a folder's name.
 SAMPLE = 9
+#: Files that are noted down for the digest at a time.
+NOTED = 512
 #: Entries that wait to be packed, in all folders together.
 LOOSE = 8_192
 
@@ -140,11 +143,29 @@ class Listing:
         self.count = 0
         self.media_files = 0
         self.bytes_to_read = 0  # of media
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._noted: list[str] = []
         self._loose = 0
+
+    def digest(self) -> str:
+        """A digest of all that is known of the files that have been listed so far, in their order."""
+        self._note_down()
+        return self._hash.hexdigest()
+
+    def _note_down(self) -> None:
+        self._hash.update("\n".join(self._noted).encode("utf-8", "surrogateescape"))
+        self._noted = [""]
+
+    def _note(self, path: str, part: str, *known: object) -> None:
+        """Let the digest depend on a file: no path holds a NUL."""
+        self._noted.append(f"{path}\0{part}\0{known}")
+        if len(self._noted) > NOTED:
+            self._note_down()
 
     def add(self, entry: Entry) -> None:
         """Sort a file by its name."""
         self.count += 1
+        self._note(entry.path, entry.part, entry.size, entry.modified_ns, entry.crc32)
         folder, _, name = entry.path.rpartition("/")
         what = classify_name(folder, name)
         if what.kind == "ignored":
@@ -179,6 +200,7 @@ class Listing:
         if size is not None and size >= 1 << 63:
             size = None
         self.count += 1
+        self._note(path, part, size, state, reason)
         self.files.append(ListedFile(path, part, size, state, reason))
 
     def pair(self) -> None:

@@ -22,7 +22,7 @@ from pipeline.takeout.folders import FolderKind, album_names, folder_kind, is_na
 from pipeline.takeout.names import classify_name, normal
 from pipeline.takeout.parts import leads_astray
 
-#: Raised when extraction changes what it reads from the same bytes; part of the name of every shard.
+#: Raised when extraction changes what it reads from the same bytes; part of what every row says it is made from.
 EXTRACTION_VERSION = 3
 
 #: What one file costs besides its bytes, as so many bytes more: about 0.3 ms against 12 GB/s.
@@ -494,38 +494,70 @@ def file_id(path: str, number: int = 0) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
+class Progress:
+    """How much of a plan is still to be worked on, as far as can be told while its items are gone through."""
+
+    def __init__(self, files: int, size: int, known: int = 0) -> None:
+        """So many files in all, with `size` bytes to read; of so many the rows are `known`, if they have not changed."""
+        self._left = size + files * BYTES_PER_FILE
+        self._share = max(files - known, 1) / max(files, 1)
+        self._passed = self._wanted = 0
+        self._prior = self._left / 50 if known else 0
+
+    def passed(self, item: MediaItem, wanted: bool) -> None:
+        """An item has been looked at: it is to be worked on, or nothing is to be done for it."""
+        cost = _cost(item)
+        self._left -= cost
+        self._passed += cost
+        self._wanted += cost if wanted else 0
+
+    def left(self) -> float:
+        """What the rest will cost, if it is like what has been seen."""
+        if not self._prior:
+            return self._left
+        return self._left * (self._wanted + self._prior * self._share) / (self._passed + self._prior)
+
+
 def make_shards(
-    items: Iterable[MediaItem], to_read: int, count: int, shard_files: int = 0, all_tags: bool = False, workers: int = 1
+    items: Iterable[MediaItem], left: Callable[[], float], shard_files: int = 0, workers: int = 1
 ) -> Iterator[Shard]:
-    """The items in order, `count` of them with `to_read` bytes to read, cut into shards of which each costs less than those
-    before; `shard_files` > 0 is the most files in one."""
+    """The items in order, cut into shards of which each costs less than those before, by what is `left` to be worked on after
+    the last item that was taken; `shard_files` > 0 is the most files in one."""
     most_files = shard_files or max(FEWEST_FILES, min(SHARD_FILES, FILES_AT_A_TIME // max(workers, 1)))
     fewest = min(FEWEST_FILES, most_files) * BYTES_PER_FILE
-    left = to_read + count * BYTES_PER_FILE
     batch: list[MediaItem] = []
     cost = text = 0
     for item in items:
         batch.append(item)
         cost += _cost(item)
         text += item.sidecar.size if item.sidecar is not None else 0
-        enough = max(left * SHARE / max(workers, 2), fewest)
+        enough = max((left() + cost) * SHARE / max(workers, 2), fewest)
         if len(batch) >= most_files or cost >= enough or text >= SHARD_TEXT:
-            yield Shard(shard_name(batch, all_tags), tuple(batch))
-            left -= cost
+            yield Shard(shard_name(batch), tuple(batch))
             batch, cost, text = [], 0, 0
     if batch:
-        yield Shard(shard_name(batch, all_tags), tuple(batch))
+        yield Shard(shard_name(batch), tuple(batch))
 
 
 def _cost(item: MediaItem) -> int:
     return item.media.to_read + BYTES_PER_FILE
 
 
-def shard_name(items: Iterable[MediaItem], all_tags: bool = False) -> str:
-    """A digest of everything that the rows of these items are made from, the version of extraction included."""
-    digest = hashlib.blake2b(f"{EXTRACTION_VERSION} {all_tags}".encode(), digest_size=16)
-    for item in items:
-        # An Entry writes itself by way of Python, a plain tuple does not.
-        planned = (tuple(item.media), item.file_id, item.sidecar and tuple(item.sidecar), *item[3:10])
-        digest.update(repr(planned).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+def shard_name(items: Iterable[MediaItem]) -> str:
+    """A digest of everything that the rows of these items are made from."""
+    return hashlib.blake2b("".join([item.made_from for item in items]).encode(), digest_size=16).hexdigest()
+
+
+def made_from(item: MediaItem, all_tags: bool = False, verify: bool = False) -> str:
+    """A digest of all that the row of this item will be made from: 16 hex digits for its bytes, 16 for everything.
+
+    What changes whenever the bytes may have changed: size, time and, in an archive, the CRC-32 that it states; but not where in
+    the archive they are. The version of extraction is part of both, and so are the settings that make a difference.
+    """
+    path, part, size, modified_ns, crc32, *_ = item.media
+    checked = verify and crc32 is not None
+    own = f"{EXTRACTION_VERSION} {all_tags:d}{checked:d} {item.file_id} {size} {modified_ns} {crc32}"
+    content = hashlib.blake2b(own.encode(), digest_size=8).hexdigest()
+    # An Entry writes itself by way of Python, a plain tuple does not.
+    planned = (content, path, part, item.sidecar and item.sidecar[:5], *item[3:10])
+    return content + hashlib.blake2b(repr(planned).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()

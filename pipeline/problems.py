@@ -10,6 +10,9 @@ import errno
 import os
 from dataclasses import dataclass
 
+#: Kinds of problems that may be gone another time, though the file is the same: rights, disks, a file that was being written.
+TRANSIENT = frozenset({"unreadable", "vanished", "changed", "not_a_file"})
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -24,7 +24,7 @@ from pipeline.takeout.names import split_extension, title_agrees
 from pipeline.takeout.sidecar import Sidecar
 
 #: Schema version of the results (`PRAGMA user_version`); raised when a column's name, type or meaning changes.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 UTC_TIME = pa.timestamp("us", tz="UTC")
 WALL_CLOCK = pa.timestamp("us")
@@ -164,6 +164,11 @@ COLUMNS: tuple[Column, ...] = (
     # raw
     Column("sidecar_json", TEXT, "The whole sidecar"),
     Column("exif_json", TEXT, "All tags, as a JSON object (with --all-tags)"),
+    Column(
+        "made_from",
+        TEXT,
+        "Digest of all that the row is made from, 16 hex digits for the file's bytes and 16 for everything",
+    ),
     # outcome
     Column("status", TEXT, "ok, partial (some facts could not be read) or failed (none could)", facet=True),
     Column("problems", pa.list_(PROBLEM), "What went wrong with this file"),
@@ -201,7 +206,7 @@ STATES = ("media", "sidecar", "album_metadata", "other_metadata", "unmatched_sid
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Stages whose problems say nothing against the bytes of the medium.
-_BESIDE = ("pair", "sidecar", "date")
+_BESIDE = ("list", "pair", "sidecar", "date")
 _NO_EXIF, _NO_CLIP, _NO_PICTURE, _NO_SIDECAR = Exif(), Clip(), Picture(), Sidecar()
 
 
@@ -350,6 +355,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "duplicate_of": None,
         "sidecar_json": sidecar.json,
         "exif_json": orjson.dumps(item.tags).decode() if item.tags is not None else None,
+        "made_from": item.made_from,
         "status": status(item, problems),
         "problems": [_problem(problem) for problem in dict.fromkeys(problems)],
     }
@@ -492,6 +498,16 @@ class Settled:
     places: Mapping[tuple[float, float], tuple[str | None, str | None]] = field(
         default_factory=dict
     )  # country code, name
+
+
+def unsettled(rows: pa.Table, partners: Sequence[str | None]) -> pa.Table:
+    """The rows as they were before anything was settled, with the `partners` in live photos that names alone give."""
+    before: dict[str, Sequence[Any]] = dict.fromkeys(("duplicate_of", "country_code", "place"), [None] * len(rows))
+    for name, values in (before | {"albums": [[]] * len(rows), "live_partner": partners}).items():
+        number = rows.schema.get_field_index(name)
+        field = rows.schema.field(number)
+        rows = rows.set_column(number, field, pa.array(values, field.type))
+    return rows
 
 
 def with_settled(rows: pa.Table, settled: Settled) -> pa.Table:

@@ -31,6 +31,7 @@ class Settings:
     all_tags: bool = False  # keep every EXIF tag in exif_json
     verify_archives: bool = False  # read every byte of archives, and compare with their check sums
     merge: bool = False  # several exports are parts of one library
+    fresh: bool = False  # know nothing of earlier runs: read every file again
     profile: str = ""  # folder for Dask's performance report and the times of shards and operations
 
     def __post_init__(self) -> None:

@@ -145,7 +145,7 @@ def _open_item(item: MediaItem, library: Library, ahead: bool = False) -> Opened
         spent["sidecar_parse"], started = _lap(started)
     media = None
     known = library.facts_of(item.media)
-    if known is None:
+    if known is None and item.content is None:  # nor has an earlier run read it
         with noting(problems, "read"):
             media = library.open(item.media)
         spent["open"], started = _lap(started)

@@ -26,12 +26,16 @@ def private_folder(path: Path) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; it takes the name `path`, private (0600), when the block ends well."""
+    """A temporary name to write to; it takes the name `path`, private (0600), when the block ends well.
+
+    Its bytes reach the disk first: after a power cut a file has its name and is whole, or has not.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     os.close(descriptor)
     try:
         yield temporary
+        flush_to_disk(temporary)
         temporary.replace(path)
     except OSError as error:
         if error.errno and not error.filename:  # Arrow says what happened ("disk full"), but not where

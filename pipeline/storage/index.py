@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +23,7 @@ from pipeline.documents import Album
 from pipeline.item import stored_bytes, stored_text
 from pipeline.listing import ListedFile
 from pipeline.planning import Orphan
-from pipeline.problems import OutputError
+from pipeline.problems import TRANSIENT, OutputError
 from pipeline.record import COLUMNS, FILE_COLUMNS, FILES, SCHEMA_VERSION, Column, Settled
 from pipeline.takeout.sidecar import Comment
 
@@ -174,6 +176,12 @@ WHERE a.content_identifier <> b.content_identifier
     OR (coalesce(a.duration_s, b.duration_s) > {LONGEST_LIVE_S}
         AND (a.content_identifier IS NULL OR b.content_identifier IS NULL))
 """
+
+#: A row of `runs`, but for its number.
+Run = tuple[Any, ...]
+_RUN = ("started_at", "finished_at", "version", "mode", "files", "media", "bytes", "report")
+_OF_REPORT = ("started_at", "finished_at", "version", "mode", "listed", "media", "bytes")
+_INSERT_RUN = f"INSERT INTO runs ({', '.join(_RUN)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def _sql_type(column: Column) -> str:
@@ -468,22 +476,19 @@ class Index:
             ),
         }
 
+    def to_try_again(self) -> int:
+        """Problems that may be gone another time."""
+        marks = ", ".join("?" * len(TRANSIENT))
+        (count,) = self._db.execute(f"SELECT count(*) FROM problems WHERE kind IN ({marks})", [*TRANSIENT]).fetchone()
+        return int(count)
+
     def _count(self, query: str) -> dict[str, int]:
         return dict(self._db.execute(query).fetchall())
 
-    def finish(self, report: Mapping[str, Any]) -> None:
-        """Add the run, the indexes, views and full-text search, and close the file. Nothing may be added after."""
-        self._db.execute(
-            "INSERT INTO runs (started_at, finished_at, version, mode, files, media, bytes, report) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(
-                    report[name]
-                    for name in ("started_at", "finished_at", "version", "mode", "listed", "media", "bytes")
-                ),
-                json.dumps(report, ensure_ascii=False),
-            ),
-        )
+    def finish(self, report: Mapping[str, Any], runs: Iterable[Run] = ()) -> None:
+        """Add the run after earlier `runs`, the indexes, views and full-text search, and close the file. Nothing may be added
+        after."""
+        self._db.executemany(_INSERT_RUN, (*runs, _run(report)))
         for column in _SCALARS:
             if column.facet or column.indexed:  # `settle` needed one of them earlier
                 self._db.execute(f'CREATE INDEX IF NOT EXISTS media_{column.name} ON media ("{column.name}")')
@@ -515,6 +520,29 @@ class Index:
         self._db.close()
         if isinstance(error, sqlite3.OperationalError):  # "database or disk is full", "disk I/O error"
             raise OutputError(f"cannot write {self._path}: {error}") from error
+
+
+def earlier_runs(path: Path) -> list[Run]:
+    """The runs that an index remembers, the first first; none if it is no index, or of a version that had other columns."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)) as db:
+            return db.execute(f"SELECT {', '.join(_RUN)} FROM runs ORDER BY run_id").fetchall()
+    except sqlite3.DatabaseError:
+        return []
+
+
+def add_run(path: Path, report: Mapping[str, Any]) -> None:
+    """Add a run to a finished index that nobody reads yet. Raises OutputError."""
+    try:
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("PRAGMA journal_mode = MEMORY")
+            db.execute(_INSERT_RUN, _run(report))
+    except sqlite3.DatabaseError as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def _run(report: Mapping[str, Any]) -> Run:
+    return (*(report[name] for name in _OF_REPORT), json.dumps(report, ensure_ascii=False))
 
 
 def _file_row(file: ListedFile) -> tuple[str | bytes | int | None, ...]:

@@ -1,7 +1,8 @@
 """Known facts: what one pass over an archive that can only be read front to back has found out about each of its members.
 
 One Parquet file per part, one row per member, in the archive's order: `Entry.at` is the number of the row. JSON files are kept
-whole, of media the columns that `record.with_facts` takes up again. Nothing else of the archive is kept anywhere.
+whole, of media the columns that `record.with_facts` takes up again. Nothing else of the archive is kept anywhere. While the
+archive stays as it is, later runs need not read it again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import struct
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import accumulate
@@ -21,11 +22,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.item import Entry, stored_text
+from pipeline.planning import EXTRACTION_VERSION
 from pipeline.problems import MediaError, OutputError
 from pipeline.record import FACT_COLUMNS, RECORD
 from pipeline.storage.archives import most_open
-from pipeline.storage.durable import whole_file
+from pipeline.storage.durable import private_folder, whole_file
 from pipeline.storage.parts import Part, Refused, refused_part
+from pipeline.storage.published import Published
 from pipeline.storage.streams import Streamed
 from pipeline.storage.tars import TarMember
 from pipeline.takeout.names import classify_name
@@ -41,6 +44,8 @@ LINK_TO_NOTHING = "a hard link to what is not in the archive, never followed"
 LINK_ASTRAY = "a hard link to a file of another kind"
 #: Bytes of an archive after which its reader tells how far it is, and where.
 TOLD, PROGRESS = 8 << 20, ".progress"
+#: Ends the name of the file that says what the other is: size and CRC-32.
+CHECK = ".check"
 
 _FACTS = pa.schema([RECORD.field(name) for name in FACT_COLUMNS])
 _SCHEMA = pa.schema(
@@ -119,16 +124,47 @@ def _path(folder: str, part: Part) -> Path:
     return Path(folder) / f"{part.stamp.inode:x}-{part.stamp.size:x}-{part.stamp.modified_ns:x}.parquet"
 
 
+def known_folder(above: Path, all_tags: bool) -> Path:
+    """The folder of what this version, with or without all tags, finds out about archives."""
+    return above / f"{EXTRACTION_VERSION}{'-tags' if all_tags else ''}"
+
+
+def is_known(folder: Path, part: Part) -> bool:
+    """The part has been read, as it is now, and what was written of it is whole."""
+    if part.stamp is None:
+        return False
+    path = _path(str(folder), part)
+    try:
+        return path.with_suffix(CHECK).read_text() == _check(path)
+    except (OSError, ValueError):
+        return False
+
+
+def forget_others(above: Path, folder: Path, parts: Iterable[Part]) -> None:
+    """Remove what is known of other archives than these, or by another version."""
+    kept = {_path(str(folder), part).stem for part in parts if part.stamp is not None}
+    for path in above.rglob("*"):
+        if path.is_file() and (path.parent != folder or path.stem not in kept):
+            path.unlink()
+
+
+def _check(path: Path) -> str:
+    size, crc32 = Published.of(path)
+    return f"{size} {crc32:08x}"
+
+
 @contextmanager
 def writing(folder: str, part: Part) -> Iterator[KnownWriter]:
     """The writer of what is known of a part; its file is there, whole, when the block ends without an error."""
-    path = _path(folder, part)
+    path = private_folder(Path(folder)) / _path(folder, part).name
     progress = os.open(path.with_suffix(PROGRESS), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         with whole_file(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as file:
             writer = KnownWriter(file, progress)
             yield writer
             writer.flush()
+        with whole_file(path.with_suffix(CHECK)) as temporary:
+            temporary.write_text(_check(path))
     finally:
         os.close(progress)
 

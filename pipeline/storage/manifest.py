@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 from zlib_ng import zlib_ng
@@ -14,6 +14,7 @@ from zlib_ng import zlib_ng
 from pipeline.item import Entry, MediaItem, stored_text
 from pipeline.planning import Shard
 from pipeline.problems import OutputError, Problem
+from pipeline.record import FACT_COLUMNS, RECORD, with_facts
 from pipeline.storage.durable import whole_file
 
 #: An Entry, its fields in their order. Paths are kept as bytes: they need not be text.
@@ -42,47 +43,94 @@ _SCHEMA = pa.schema(
         ("folder_kind", pa.string()),
         ("folder_date", pa.string()),
         ("problems", pa.list_(pa.struct([("stage", pa.string()), ("kind", pa.string()), ("message", pa.string())]))),
+        ("made_from", pa.string()),
     ]
 )
+#: What is known of the bytes of some of a shard's items, each by its place among them.
+_FACTS = pa.schema([*(RECORD.field(name) for name in FACT_COLUMNS), pa.field("number", pa.int32())])
 
 
 #: Fills the place of an entry that there is none of.
 _NONE = Entry("", "", 0)
 
 
+class Slice(NamedTuple):
+    """Some bytes of a file, and their CRC-32."""
+
+    offset: int
+    length: int
+    crc32: int
+
+
 class ShardRef(NamedTuple):
-    """What the graph carries of a shard: its name, where the manifest has its items, and what it costs (`Shard.cost`)."""
+    """What the graph carries of a shard: its name, where the manifest has its items, and what it costs (`Shard.cost`).
+
+    Where something is known of their bytes, `facts` says where that stands, in a file beside the manifest.
+    """
 
     name: str
     offset: int
     length: int
     crc32: int
     cost: int = 0
+    facts: Slice | None = None
 
 
-def write_manifest(shards: Iterable[Shard], path: Path) -> list[ShardRef]:
-    """Write the manifest, shard by shard as they come, and return a reference to each, in order."""
+def write_manifest(
+    shards: Iterable[Shard], path: Path, known: Callable[[Sequence[MediaItem]], pa.Table | None] = lambda _: None
+) -> list[ShardRef]:
+    """Write the manifest, shard by shard as they come, and return a reference to each, in order.
+
+    `known` tells what is known of the bytes of some items (`Earlier.facts`).
+    """
     references = []
-    offset = 0
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with (
+        whole_file(path) as temporary,
+        temporary.open("wb") as file,
+        whole_file(facts_path(path)) as temporary_facts,
+        temporary_facts.open("wb") as facts_file,
+    ):
         for shard in shards:
-            data = _batch(shard.items).serialize()
-            file.write(data)
-            references.append(ShardRef(shard.name, offset, data.size, zlib_ng.crc32(data), shard.cost))
-            offset += data.size
+            own = _append(file, _batch(shard.items))
+            facts = known(shard.items)
+            if facts is not None:
+                facts = _append(facts_file, facts.select(_FACTS.names).combine_chunks().to_batches()[0])
+            references.append(ShardRef(shard.name, *own, shard.cost, facts))
     return references
+
+
+def facts_path(manifest: Path) -> Path:
+    """The file of what is known of items of a manifest."""
+    return manifest.with_stem("facts")
+
+
+def _append(file: BinaryIO, batch: pa.RecordBatch) -> Slice:
+    data = batch.serialize()
+    offset = file.tell()
+    file.write(data)
+    return Slice(offset, data.size, zlib_ng.crc32(data))
 
 
 def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
     """The items of one shard. Raises OutputError if the manifest is not what was written."""
+    plan = _read(path, Slice(reference.offset, reference.length, reference.crc32))
+    items = list(_items(pa.ipc.read_record_batch(plan, _SCHEMA), reference.name))
+    if reference.facts is not None:
+        facts = _read(str(facts_path(Path(path))), reference.facts)
+        for row in pa.ipc.read_record_batch(facts, _FACTS).to_pylist():
+            items[row["number"]] = with_facts(items[row["number"]], row)
+    return items
+
+
+def _read(path: str, place: Slice) -> pa.Buffer:
     try:
         with open(path, "rb", buffering=0) as file:
-            data = os.pread(file.fileno(), reference.length, reference.offset)
+            data = os.pread(file.fileno(), place.length, place.offset)
     except OSError as error:
         raise OutputError(f"cannot read {path}: {os.strerror(error.errno or 0)}") from error
-    if len(data) != reference.length or zlib_ng.crc32(data) != reference.crc32:
+    if len(data) != place.length or zlib_ng.crc32(data) != place.crc32:
         raise OutputError(f"{path} is damaged: it is not what this run has written")
-    return list(_items(pa.ipc.read_record_batch(pa.py_buffer(data), _SCHEMA), reference.name))
+    return pa.py_buffer(data)
 
 
 def read_manifest(path: Path) -> Iterator[list[MediaItem]]:

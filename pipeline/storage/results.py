@@ -2,7 +2,9 @@
 
 DIR/media/taken_year=2019/part-*.parquet   DIR/files/part-*.parquet   DIR/index.sqlite
 DIR/datapackage.json   DIR/metadata.yaml   DIR/run.json               what readers see
-DIR/.work/                                                            the manifest, shards and scratch of a run
+DIR/.work/                                                            the manifest, shards and scratch of a run; shards
+                                                                      of a run that was killed are what the next goes on from
+DIR/.work/known/                                                      what is known of archives that are read but once
 DIR/.work/new/                                                        the next results, until they are published
 """
 
@@ -13,9 +15,9 @@ import json
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -28,10 +30,14 @@ import pyarrow.parquet as pq
 from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILES, PARTITION, RECORD, Settled, with_settled
 from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, uninterrupted, whole_file
-from pipeline.storage.shards import read_shard
+from pipeline.storage.published import Published, published_files, report_text
 
 #: What is published, in this order; `run.json` last, as it describes the rest.
 PUBLISHED = ("media", "files", "index.sqlite", "datapackage.json", "metadata.yaml", "run.json")
+#: What of the work folder outlives a run that is killed, and one that ends well.
+KEPT_BY_DEATH, KEPT = ("lock", "shards", "known"), ("lock", "known")
+#: Ends the names of files that nobody finished: temporary ones, and what told how far the reader of an archive was.
+UNFINISHED = (".tmp", ".progress")
 #: Written into `.work/new` when all of it is on the disk, with the inode of each name; from then on the results count as
 #: published, come what may.
 READY = "READY"
@@ -83,8 +89,9 @@ class Results:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[Results]:
-    """The results folder for one run alone, made if need be, with an empty work folder.
+def claimed(folder: Path, fresh: bool = False) -> Iterator[Results]:
+    """The results folder for one run alone, made if need be. Its work folder holds what an earlier run has left to go on from:
+    finished shards, unless it ended well, and what is known of archives; to begin `fresh` is to have neither.
 
     Results that an earlier run had finished but not fully put in place are put in place first. Raises OutputError if the
     folder cannot be written, is not a results folder, or another run holds it. The lock is the kernel's (flock), so a dead
@@ -109,18 +116,38 @@ def claimed(folder: Path) -> Iterator[Results]:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         if (results.new / READY).exists():
             _put_all_in_place(results)
-        for name in os.listdir(results.work):
-            if name != "lock":
-                _remove(results.work / name)
+            _clear(results, KEPT)
+        _clear(results, ("lock",) if fresh else KEPT_BY_DEATH)
         for path in (results.shards, results.known, results.scratch, results.new):
             private_folder(path)
         yield results
         with uninterrupted():
-            for name in os.listdir(results.work):
-                if name != "lock":
-                    _remove(results.work / name)
+            _clear(results, KEPT)
     finally:
         os.close(descriptor)
+
+
+def completed(folder: Path) -> None:
+    """Finish what a run that was killed while it put its results in place had left to do, before somebody reads them.
+
+    Where they cannot be written, or another run is at it, they are read as they are.
+    """
+    results = Results(folder)
+    if not (results.new / READY).exists():
+        return
+    with suppress(OutputError, OSError), claimed(folder):
+        pass
+
+
+def _clear(results: Results, kept: Container[str]) -> None:
+    """Empty the work folder but for what is kept, and of that what was never finished."""
+    for name in os.listdir(results.work):
+        if name not in kept:
+            _remove(results.work / name)
+            continue
+        for path in (results.work / name).rglob("*"):
+            if path.suffix in UNFINISHED:
+                path.unlink()
 
 
 def _strangers(folder: Path) -> list[str]:
@@ -136,10 +163,11 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_media(results: Results, names: Iterable[str], settled: Settled) -> None:
-    """Write all shards' rows as `media`, one hive partition per year taken, with what was settled filled in.
+def write_media(results: Results, tables: Iterable[pa.Table], settled: Settled) -> None:
+    """Write all rows as `media`, one hive partition per year taken, with what was settled filled in.
 
-    `names` are the shards in the plan's order. Memory is bounded by ROWS_IN_MEMORY and BYTES_IN_MEMORY, not by the library.
+    `tables` are some rows at a time (RECORD), in their order. Memory is bounded by ROWS_IN_MEMORY and BYTES_IN_MEMORY, not by
+    the library.
     """
     folder = private_folder(results.new / "media")
     parts: Counter[int] = Counter()
@@ -155,8 +183,8 @@ def write_media(results: Results, names: Iterable[str], settled: Settled) -> Non
     with ThreadPoolExecutor(WRITERS) as pool:
         waiting: list[pa.Table] = []
         rows = size = 0
-        for name in names:
-            waiting.append(with_settled(read_shard(results.shards, name), settled))
+        for table in tables:
+            waiting.append(with_settled(table, settled))
             rows += waiting[-1].num_rows
             size += waiting[-1].nbytes
             if rows > ROWS_IN_MEMORY or size > BYTES_IN_MEMORY:
@@ -210,15 +238,23 @@ def write_text(results: Results, name: str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def publish(results: Results) -> None:
-    """Put the new results in the place of the old ones.
+def publish_report(results: Results, report: Mapping[str, Any], others: Mapping[str, Published] | None = None) -> None:
+    """Publish what is new, with ``run.json``: the report, and what all files are. `others` are files that stay as they are."""
+    new = [name for name in PUBLISHED if (results.new / name).exists()]
+    files = dict(others or {}) | published_files(results.new, new)
+    write_text(results, "run.json", report_text(report, files))
+    publish(results, (*new, "run.json"))
+
+
+def publish(results: Results, names: Iterable[str] = PUBLISHED) -> None:
+    """Put the new results in the place of the old ones; only those of some `names`, where the others stay as they are.
 
     First all of it reaches the disk, then READY does; after that the next run would finish the job, whatever happens.
     """
     for path in sorted(results.new.rglob("*")):
         flush_to_disk(path)
     flush_to_disk(results.new)
-    inodes = {name: (results.new / name).stat().st_ino for name in PUBLISHED}
+    inodes = {name: (results.new / name).stat().st_ino for name in names}
     with whole_file(results.new / READY) as temporary:
         temporary.write_text(json.dumps(inodes))
         flush_to_disk(temporary)
@@ -240,8 +276,3 @@ def _put_all_in_place(results: Results) -> None:
         put_in_place(results.new / name, target)
     flush_to_disk(results.folder)
     (results.new / READY).unlink()
-
-
-def to_text(report: Mapping[str, Any]) -> str:
-    """A report as ``run.json`` has it."""
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"

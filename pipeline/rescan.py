@@ -1,0 +1,98 @@
+"""A library that has been scanned before: whether anything has changed, and what is published if nothing has."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.planning import EXTRACTION_VERSION
+from pipeline.record import SCHEMA_VERSION
+from pipeline.settings import Settings
+from pipeline.storage.durable import flush_to_disk
+from pipeline.storage.library import Library
+from pipeline.storage.parts import source_of
+from pipeline.storage.published import Published, are_whole, read_report
+from pipeline.timing import Clock
+
+if TYPE_CHECKING:
+    from pipeline.storage.results import Results
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the results folder has of the run before this one."""
+
+    report: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, Published] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path, settings: Settings) -> Before:
+        """Nothing, if there was none, or its report is not as it was written, or nothing is to be known of it."""
+        found = None if settings.fresh else read_report(folder / "run.json")
+        return cls() if found is None else cls(*found)
+
+    def is_of(self, state: str, folder: Path, settings: Settings, library: Library) -> bool:
+        """It was of a library in this `state`, nothing is to be tried again, and all of it is there as it was published."""
+        wanted = settings.profile or (settings.verify_archives and any(part.form != "folder" for part in library.parts))
+        return (
+            not wanted
+            and self.report.get("state") == state
+            and not self.report.get("to_try_again")
+            and are_whole(folder, self.files)
+        )
+
+
+def state_of(library: Library, listed: str, settings: Settings) -> str:
+    """A digest of all that results depend on and that is known before a file is opened; `listed` is that of the listing."""
+    versions = (version_of("takeout-index"), EXTRACTION_VERSION, SCHEMA_VERSION)
+    sources = ([source_of(part) for part in library.parts], library.repeated)
+    chosen = (settings.all_tags, settings.verify_archives)
+    text = repr((versions, sources, chosen, listed))
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def publish_again(
+    results: Results, before: Before, clock: Clock, settings: Settings, inputs: Sequence[str]
+) -> dict[str, Any]:
+    """Publish what the run before has found once more, with this run in its history. Returns the report of this run."""
+    from pipeline.storage.index import add_run
+    from pipeline.storage.results import publish_report
+
+    media = before.report["media"]
+    report = before.report | {
+        "started_at": clock.started_at.isoformat(),
+        "finished_at": clock.now().isoformat(),
+        "inputs": list(inputs),
+        "settings": asdict(settings),
+        "mode": "unchanged",
+        "processes": 1,
+        "cluster_ready_s": None,
+        "shards": 0,
+        "taken_over": media,
+        "files_per_s": None,
+        "mb_per_s": None,
+        "operations": {name: dict.fromkeys(figures, 0.0) for name, figures in before.report["operations"].items()},
+    }
+    with clock.stage("publish"):
+        index = results.new / "index.sqlite"
+        shutil.copyfile(results.folder / "index.sqlite", index)
+        index.chmod(0o600)
+        report["stages"] = clock.rounded()
+        add_run(index, report)
+        flush_to_disk(index)
+        publish_report(results, report, {name: each for name, each in before.files.items() if name != "index.sqlite"})
+    report["stages"] = clock.rounded()
+    return report
+
+
+def version_of(package: str) -> str:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,175 @@
+"""What earlier runs have left: rows of the shards of a run that was killed, and those of the `media` last published.
+
+A row is taken over where it was made from the same (`planning.made_from`), and what it says of a file's bytes where only those
+are the same. Nothing is trusted that is not as it was written: a shard has its own CRC-32, ``run.json`` those of what was
+published with it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from zlib_ng import zlib_ng
+
+from pipeline.item import MediaItem
+from pipeline.problems import TRANSIENT
+from pipeline.record import FACT_COLUMNS, PARTITION, RECORD, unsettled
+from pipeline.storage.published import Published
+from pipeline.storage.results import Results
+from pipeline.storage.shards import read_shard
+
+#: Tables whose facts are kept in memory, and rows that are taken over at a time.
+TABLES, ROWS = 4, 4096
+#: What says whether a row may be taken over.
+_JUDGED = ["made_from", "problems"]
+
+
+class _Source(NamedTuple):
+    """A file of rows: a shard, or a part of `media` as it was published."""
+
+    path: Path
+    published: Published | None = None
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Its rows, as RECORD. Raises OSError or ArrowException if it is not what was written."""
+        if self.published is None:
+            rows = read_shard(self.path.parent, self.path.stem)
+            return rows if columns is None else rows.select(columns)
+        data = self.path.read_bytes()
+        if Published(len(data), zlib_ng.crc32(data)) != self.published:
+            raise OSError(f"{self.path} is not what was published")
+        rows = pq.read_table(pa.BufferReader(data), columns=columns, partitioning=None)
+        if columns is not None:
+            return rows
+        year = int(self.path.parent.name.partition("=")[2])
+        rows = rows.append_column(RECORD.field(PARTITION), pa.array([year] * len(rows), RECORD.field(PARTITION).type))
+        return rows.select(RECORD.names).cast(RECORD)
+
+
+class _Places:
+    """Where digests are found: sorted, with the number of the row of each. 12 bytes a row."""
+
+    def __init__(self, digests: Iterable[str], numbers: Sequence[int]) -> None:
+        values = pa.array([int(each, 16) for each in digests], pa.uint64())
+        order = pc.sort_indices(values)
+        self._digests = array("Q", values.take(order).to_pylist())
+        self._numbers = array("I", pa.array(numbers, pa.uint32()).take(order).to_pylist())
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def find(self, digest: str) -> int | None:
+        """The number of the row."""
+        value = int(digest, 16)
+        place = bisect_left(self._digests, value)
+        if place < len(self._digests) and self._digests[place] == value:
+            return self._numbers[place]
+        return None
+
+
+class Earlier:
+    """The rows of earlier runs, and which of them are taken over."""
+
+    def __init__(self, sources: Iterable[_Source] = ()) -> None:
+        self._sources: list[_Source] = []
+        self._starts = [0]
+        self.damaged: list[Path] = []  # not what was written
+        wholes: list[str] = []
+        contents: list[str] = []
+        numbers: list[int] = []
+        for source in sources:
+            try:
+                judged = source.read(_JUDGED)
+            except (OSError, ValueError, pa.ArrowException):
+                self.damaged.append(source.path)
+                continue
+            start = self._starts[-1]
+            for number, (digest, usable) in enumerate(zip(judged.column(0).to_pylist(), _usable(judged), strict=True)):
+                if usable:
+                    contents.append(digest[:16])
+                    wholes.append(digest[16:])
+                    numbers.append(start + number)
+            self._sources.append(source)
+            self._starts.append(start + len(judged))
+        self._wholes, self._contents = _Places(wholes, numbers), _Places(contents, numbers)
+        self._taken: dict[int, array[int]] = {}  # rows by source
+        self._partners: dict[int, str] = {}  # of rows that have one by their names
+        self.taken = self.taken_bytes = 0
+        self._table = lru_cache(maxsize=TABLES)(self._read_facts)
+
+    @classmethod
+    def of(cls, results: Results, published: dict[str, Published]) -> Earlier:
+        """What is in the folder: shards, and `published` files of media."""
+        shards = (_Source(path) for path in sorted(results.shards.glob("*.arrow")))
+        parts = (
+            _Source(results.folder / name, each)
+            for name, each in sorted(published.items())
+            if name.startswith("media/")
+        )
+        return cls((*shards, *parts))
+
+    def __len__(self) -> int:
+        return len(self._wholes)
+
+    def take(self, item: MediaItem) -> bool:
+        """Take over the row of the item, if there is one that was made from the same."""
+        number = self._wholes.find(item.made_from[16:])
+        if number is None:
+            return False
+        source, row = self._place(number)
+        self._taken.setdefault(source, array("I")).append(row)
+        if item.live_partner is not None:
+            self._partners[number] = item.live_partner
+        self.taken += 1
+        self.taken_bytes += item.media.size
+        return True
+
+    def facts(self, items: Sequence[MediaItem]) -> pa.Table | None:
+        """What is known of the bytes of some items, as FACT_COLUMNS, and in `number` the place of each among them.
+
+        None if nothing is."""
+        found = [
+            (number, *self._place(row))
+            for number, item in enumerate(items)
+            if (row := self._contents.find(item.made_from[:16])) is not None
+        ]
+        if not found:
+            return None
+        tables = []
+        for source in dict.fromkeys(source for _, source, _ in found):
+            rows = self._table(source).take([row for _, other, row in found if other == source])
+            numbers = [number for number, other, _ in found if other == source]
+            tables.append(rows.append_column("number", pa.array(numbers, pa.int32())))
+        return pa.concat_tables(tables)
+
+    def _read_facts(self, source: int) -> pa.Table:
+        return self._sources[source].read().select(FACT_COLUMNS)
+
+    def rows(self) -> Iterator[pa.Table]:
+        """The rows that are taken over, some at a time: as they were before anything was settled over all rows."""
+        for source, rows in self._taken.items():
+            table = self._sources[source].read()
+            start = self._starts[source]
+            for first in range(0, len(rows), ROWS):
+                some = rows[first : first + ROWS]
+                yield unsettled(
+                    table.take(pa.array(some, pa.uint32())), [self._partners.get(start + row) for row in some]
+                )
+
+    def _place(self, number: int) -> tuple[int, int]:
+        source = bisect_right(self._starts, number) - 1
+        return source, number - self._starts[source]
+
+
+def _usable(rows: pa.Table) -> Iterator[bool]:
+    """Which rows say what can be said: the others have problems that may be gone another time."""
+    for digest, problems in zip(rows.column(0).to_pylist(), rows.column(1).to_pylist(), strict=True):
+        yield len(digest or "") == 32 and not any(each["kind"] in TRANSIENT for each in problems or ())
