@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from pipeline.synthetic import make_library
 
+pytest.register_assert_rewrite("tests.faults.checks")
 settings.register_profile("any machine", deadline=None)  # a busy machine is no failure
 settings.load_profile("any machine")
 

@@ -1,7 +1,6 @@
 """A tree of hostile inputs, each with what is due for it: all of it is accounted for, and nothing else suffers."""
 
 import base64
-import hashlib
 import json
 import os
 import stat
@@ -19,6 +18,7 @@ import pytest
 from pipeline import verify
 from pipeline.verifying import DAMAGE
 from tests.conftest import Run, files_rows, media_rows
+from tests.faults.checks import fingerprint, tree
 
 #: exiftool's word -> our column.
 COLUMNS = {
@@ -60,26 +60,6 @@ def path_of(item: dict[str, Any]) -> bytes:
 
 def by_path(rows: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
     return {row["path_bytes"] or row["path"].encode(): row for row in rows}
-
-
-def tree(folder: Path) -> Iterator[tuple[bytes, bytes, os.stat_result, int]]:
-    """Every name below a folder: path, name, lstat, and the folder's descriptor, as some paths are too long for a call."""
-    for parent, folders, names, descriptor in os.fwalk(os.fsencode(folder)):
-        for name in (*folders, *names):
-            yield parent + b"/" + name, name, os.lstat(name, dir_fd=descriptor), descriptor
-
-
-def fingerprint(folder: Path) -> dict[bytes, tuple[Any, ...]]:
-    """Everything about every name of a tree but when it was read."""
-    found = {}
-    for path, name, state, descriptor in tree(folder):
-        content = b""
-        if stat.S_ISREG(state.st_mode):
-            file = os.open(name, os.O_RDONLY, dir_fd=descriptor)
-            content = hashlib.sha256(os.read(file, state.st_size)).digest()
-            os.close(file)
-        found[path] = (state.st_mode, state.st_size, state.st_mtime_ns, state.st_ino, content)
-    return found
 
 
 @pytest.fixture(scope="module")
