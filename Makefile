@@ -1,12 +1,13 @@
 # make demo    a small synthetic library, scanned, with a summary and what to look at next
 # make test    style, types and tests
+# make soak    the tests that take long: kills at random, every fault again and again
 # make bench   the figures of benchmarks/, as ratios within one run
 # All set up their own environment in .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench format clean
+.PHONY: demo test soak bench format clean
 
 demo: .venv/ready
 	$(BIN)/takeout-index demo
@@ -16,6 +17,9 @@ test: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+soak: .venv/ready
+	$(BIN)/pytest -m soak
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import cost, elsewhere
 from pipeline.audit import Audit, audit
 from pipeline.documents import Document, read_document, unreadable_document
+from pipeline.interrupts import finishing
 from pipeline.item import OPERATIONS, Entry, MediaItem, stored_bytes, stored_text
 from pipeline.lean import give_back, without
 from pipeline.listing import ListedFile, Listing
@@ -48,6 +49,8 @@ LARGEST_DOCUMENT = 8 << 20
 DATED_AT_ONCE = 32
 #: Files between two words about the listing.
 LISTING_STEP = 500
+#: What a run says when it is asked to end.
+STOPPING = "ending: what is in flight is finished first; once more ends at once"
 
 AnyPath = str | os.PathLike[str]
 
@@ -230,11 +233,12 @@ def _read(
                 all_tags=settings.all_tags,
                 verify=settings.verify_archives,
             )
-            for shard in compute(graph, dearest_first(references)):
-                done.append(shard)
-                with clock.stage("index while extracting"):
-                    index.add_media(read_shard(results.shards, shard.name))
-                watch.advance(shard.files, shard.bytes, shard.problems)
+            with saying_what_is_left(done, earlier.taken, media), finishing(partial(watch.note, STOPPING)) as asked:
+                for shard in compute(graph, takewhile(lambda _: not asked(), dearest_first(references))):
+                    done.append(shard)
+                    with clock.stage("index while extracting"):
+                        index.add_media(read_shard(results.shards, shard.name))
+                    watch.advance(shard.files, shard.bytes, shard.problems)
         changed = list(changed_parts(library, damaged))
         index.add_files(changed)
         work = Work(
@@ -250,6 +254,17 @@ def _read(
             archives,
         )
     return work, done, index
+
+
+@contextmanager
+def saying_what_is_left(done: Sequence[ShardDone], taken: int, media: int) -> Iterator[None]:
+    """Let whatever ends the block early say how far it was."""
+    try:
+        yield
+    except BaseException as error:
+        files = taken + sum(shard.files for shard in done)
+        error.add_note(f"{files:,} of {media:,} photos and videos are done: the same command goes on from there")
+        raise
 
 
 def changed_parts(library: Library, told: Container[str]) -> Iterator[ListedFile]:

@@ -45,6 +45,7 @@ from pipeline.progress import Silent, Watch, clock
 from pipeline.sampling import SMALLER, representative, sample_size
 from pipeline.settings import Settings, cache_folder
 from pipeline.storage.durable import whole_file
+from pipeline.storage.known import known_folder
 from pipeline.storage.library import Library, opened
 from pipeline.storage.manifest import read_manifest, write_manifest
 from pipeline.storage.measured import keep_constants
@@ -199,7 +200,7 @@ def _surveyed(
             files += len(items)
             size += sum(item.media.to_read for item in items)
     if tars:
-        library = replace(library, known=str(results.known))
+        library = replace(library, known=str(known_folder(results.known, settings.all_tags)))
     at_work = min(worker_processes(settings), cores(), len(tars)) if settings.mode == "auto" and tars else 1
     return library, Survey(
         files=files,

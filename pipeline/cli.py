@@ -350,9 +350,10 @@ class _Outcome:
             return
         from pipeline.problems import RunError, UsageError
 
+        said = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
         if isinstance(error, KeyboardInterrupt):
             code = error.code if isinstance(error, _Stopped) else INTERRUPTED
-            _fail(self.interrupted, code)
+            _fail(self.interrupted + said, code)
         if not isinstance(error, Exception):
             return
         if self.debug:
@@ -360,7 +361,7 @@ class _Outcome:
 
             traceback.print_exception(error)
         _fail(
-            str(error) if isinstance(error, RunError) else _reason(error),
+            (str(error) if isinstance(error, RunError) else _reason(error)) + said,
             USAGE if isinstance(error, UsageError) else FAILED,
         )
 

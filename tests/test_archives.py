@@ -25,7 +25,7 @@ from tests.conftest import Run, files_rows, media_rows, write_tree
 
 EXPORT = "takeout-20240101T000000Z"
 #: What may differ between a file in a folder and in an archive.
-MAY_DIFFER = ("part", "crc32_source", "modified_at")
+MAY_DIFFER = ("part", "crc32_source", "modified_at", "made_from")
 SEQUENTIAL = Settings(mode="sequential")
 
 

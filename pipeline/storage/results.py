@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILES, PARTITION, RECORD, Settled, with_settled
 from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, uninterrupted, whole_file
+from pipeline.storage.manifest import facts_path
 from pipeline.storage.published import Published, published_files, report_text
 
 #: What is published, in this order; `run.json` last, as it describes the rest.
@@ -120,7 +121,13 @@ def claimed(folder: Path, fresh: bool = False) -> Iterator[Results]:
         _clear(results, ("lock",) if fresh else KEPT_BY_DEATH)
         for path in (results.shards, results.known, results.scratch, results.new):
             private_folder(path)
-        yield results
+        try:
+            yield results
+        except BaseException:
+            if not (results.new / READY).exists():
+                with suppress(OSError), uninterrupted():
+                    _clear(results, (*KEPT_BY_DEATH, results.manifest.name, facts_path(results.manifest).name))
+            raise
         with uninterrupted():
             _clear(results, KEPT)
     finally:

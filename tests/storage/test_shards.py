@@ -63,7 +63,8 @@ def test_rows_of_a_year_are_together_in_the_order_of_the_plan(
     years = {"b": [2003, 0, 2003, 2001], "a": [2001], "c": [2001, 2003, 0, 0, 2001]}
     for name, each in years.items():
         write(results.shards, name, each)
-    write_media(results, years, Settled(duplicate_of={}, live_partner={}, albums={}))
+    tables = (read_shard(results.shards, name) for name in years)
+    write_media(results, tables, Settled(duplicate_of={}, live_partner={}, albums={}))
     found = {
         folder.name: [
             path for file in sorted(folder.iterdir()) for path in pq.ParquetFile(file).read()["path"].to_pylist()
