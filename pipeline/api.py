@@ -86,7 +86,6 @@ def scan_library(
 ) -> dict[str, Any]:
     """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`."""
     with without("numpy"):  # pyarrow.compute would import it
-        from pipeline.storage.earlier import Earlier
         from pipeline.storage.index import Index, earlier_runs
         from pipeline.storage.known import forget_others
         from pipeline.storage.package import data_package, datasette_metadata
@@ -99,20 +98,16 @@ def scan_library(
         claimed(folder, settings.fresh) as results,
         ExitStack() as opened_index,
     ):
-        with clock.stage("earlier"):
-            before = Before.of(folder, settings)
-            earlier = Earlier.of(results, before.files)
-        for path in earlier.damaged:
-            watch.note(f"{path} is not as it was written, and will not be used")
+        before = Before.of(folder, settings)
 
         def open_index() -> Index:
             return opened_index.enter_context(Index(results.new / "index.sqlite"))
 
-        found = _read(library, settings, watch, clock, given, results, before, earlier, open_index)
+        found = _read(library, settings, watch, clock, given, results, before, open_index)
         if found is None:
             watch.note("nothing has changed since the last scan")
             return publish_again(results, before, clock, settings, [stored_text(os.fspath(given)) for given in inputs])
-        work, done, index = found
+        work, done, index, earlier = found
         watch.step("settling duplicates, albums and places, writing Parquet and SQLite")
         with clock.stage("settle"):
             settled = index.settle()
@@ -171,9 +166,8 @@ def _read(
     given: Compute | None,
     results: Results,
     before: Before,
-    earlier: Earlier,
     open_index: Callable[[], Index],
-) -> tuple[Work, list[ShardDone], Index] | None:
+) -> tuple[Work, list[ShardDone], Index, Earlier] | None:
     """List, pair, plan and extract; None if the results of the run before are still right.
 
     The workers start while the listing grows, and are gone when this returns.
@@ -181,6 +175,7 @@ def _read(
     # All of it before a second thread imports distributed: a signal that ends an import here would leave it waiting for ever.
     from pipeline.cluster import EarlyCluster, loopback_works
     from pipeline.storage import manifest  # noqa: F401
+    from pipeline.storage.earlier import Earlier
     from pipeline.storage.shards import read_shard
 
     with EarlyCluster(worker_processes(settings), results.scratch, _dask_report(settings)) as workers:
@@ -188,11 +183,17 @@ def _read(
             known = known_folder(results.known, settings.all_tags)
             library, archives = read_archives(library, known, settings, watch, given, workers)
         with clock.stage("list"):
-            early = partial(_start_early, workers, settings, len(earlier))
-            listing = list_library(library, watch, early, settings.verify_archives)
+            # What is known has to be compared first; of shards that are left it is not known yet how much that is.
+            left = any(results.shards.iterdir())
+            early: Callable[[Listing], None] = partial(_start_early, workers, settings, before.media)
+            listing = list_library(library, watch, (lambda _: None) if left else early, settings.verify_archives)
             state = state_of(library, listing.digest(), settings)
             if before.is_of(state, folder=results.folder, settings=settings, library=library):
                 return None
+        with clock.stage("earlier"):
+            earlier = Earlier.of(results, before.files, settings.verify_archives)
+        for path in earlier.damaged:
+            watch.note(f"{path} is not as it was written, and will not be used")
         index = open_index()
         watch.step(f"pairing {listing.count:,} files")
         with clock.stage("pair"):
@@ -253,7 +254,7 @@ def _read(
             found,
             archives,
         )
-    return work, done, index
+    return work, done, index, earlier
 
 
 @contextmanager
@@ -290,10 +291,9 @@ def write_plan(
 
     def to_do() -> Iterator[MediaItem]:
         nonlocal to_read
-        archives = settings.verify_archives  # their bytes are to be read, whatever is known
         for item in plan.items():
             item = item._replace(made_from=made_from(item, settings.all_tags, settings.verify_archives))
-            taken = not (archives and item.media.crc32 is not None) and earlier.take(item)
+            taken = earlier.take(item)
             progress.passed(item, not taken)
             if not taken:
                 to_read += item.media.to_read
@@ -344,6 +344,8 @@ def read_archives(
 
     Read side by side on the cluster that is `given` or by the `workers`, if there are any and it is worth it; else here.
     """
+    if not library.tars():
+        return library, ()
     tars = [part for part in library.tars() if settings.verify_archives or not is_known(known, part)]
     if not tars:
         return replace(library, known=str(known)), ()

@@ -178,7 +178,7 @@ def _surveyed(
     """
     tars = library.tars()
     tars_size = sum(part.stamp.size for part in tars if part.stamp)
-    settings = replace(settings, mode="auto" if len(tars) > 1 else "sequential")
+    settings = replace(settings, mode="auto" if len(tars) > 1 else "sequential", fresh=True)
     times: list[dict[str, float]] = []
     archives_s = 0.0
     results = Results(scratch / "survey")
@@ -316,7 +316,7 @@ def scan_sample(
     ]
     library = SampledLibrary(whole.parts, whole.repeated, known, sample=tuple(dict.fromkeys(entries)).__iter__)
     with closing(library):
-        return scan_library(library, inputs, output, settings, Silent(), Clock())
+        return scan_library(library, inputs, output, replace(settings, fresh=True), Silent(), Clock())
 
 
 Setting = tuple[str, int, int]

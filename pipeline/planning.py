@@ -551,13 +551,14 @@ def shard_name(items: Iterable[MediaItem]) -> str:
 def made_from(item: MediaItem, all_tags: bool = False, verify: bool = False) -> str:
     """A digest of all that the row of this item will be made from: 16 hex digits for its bytes, 16 for everything.
 
-    What changes whenever the bytes may have changed: size, time and, in an archive, the CRC-32 that it states; but not where in
-    the archive they are. The version of extraction is part of both, and so are the settings that make a difference.
+    What changes whenever the bytes may have changed: size, time and, in an archive, the CRC-32 that it states; but not which
+    part they are in, and where. The version of extraction is in both, and so are the settings that make a difference.
     """
-    path, part, size, modified_ns, crc32, *_ = item.media
+    path, _, size, modified_ns, crc32, *_ = item.media
     checked = verify and crc32 is not None
     own = f"{EXTRACTION_VERSION} {all_tags:d}{checked:d} {item.file_id} {size} {modified_ns} {crc32}"
     content = hashlib.blake2b(own.encode(), digest_size=8).hexdigest()
     # An Entry writes itself by way of Python, a plain tuple does not.
-    planned = (content, path, part, item.sidecar and item.sidecar[:5], *item[3:10])
+    sidecar = item.sidecar and (item.sidecar.path, *item.sidecar[2:5])
+    planned = (content, path, sidecar, *item[3:10])
     return content + hashlib.blake2b(repr(planned).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()

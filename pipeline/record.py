@@ -500,10 +500,12 @@ class Settled:
     )  # country code, name
 
 
-def unsettled(rows: pa.Table, partners: Sequence[str | None]) -> pa.Table:
-    """The rows as they were before anything was settled, with the `partners` in live photos that names alone give."""
+def unsettled(rows: pa.Table, parts: Sequence[str], partners: Sequence[str | None]) -> pa.Table:
+    """The rows as they were before anything was settled, of files that are in these `parts` now, with the `partners` in live
+    photos that names alone give."""
+    own = {"albums": [[]] * len(rows), "part": list(map(stored_text, parts)), "live_partner": partners}
     before: dict[str, Sequence[Any]] = dict.fromkeys(("duplicate_of", "country_code", "place"), [None] * len(rows))
-    for name, values in (before | {"albums": [[]] * len(rows), "live_partner": partners}).items():
+    for name, values in (before | own).items():
         number = rows.schema.get_field_index(name)
         field = rows.schema.field(number)
         rows = rows.set_column(number, field, pa.array(values, field.type))

@@ -36,6 +36,11 @@ class Before:
         found = None if settings.fresh else read_report(folder / "run.json")
         return cls() if found is None else cls(*found)
 
+    @property
+    def media(self) -> int:
+        """How many media files it found."""
+        return int(self.report.get("media", 0))
+
     def is_of(self, state: str, folder: Path, settings: Settings, library: Library) -> bool:
         """It was of a library in this `state`, nothing is to be tried again, and all of it is there as it was published."""
         wanted = settings.profile or (settings.verify_archives and any(part.form != "folder" for part in library.parts))

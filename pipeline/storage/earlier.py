@@ -54,6 +54,10 @@ class _Source(NamedTuple):
         return rows.select(RECORD.names).cast(RECORD)
 
 
+#: A row of a source, and what may differ from it: the part that the file is in, and the other half of a live photo, by names.
+_Row = tuple[int, str, str | None]
+
+
 class _Places:
     """Where digests are found: sorted, with the number of the row of each. 12 bytes a row."""
 
@@ -78,7 +82,9 @@ class _Places:
 class Earlier:
     """The rows of earlier runs, and which of them are taken over."""
 
-    def __init__(self, sources: Iterable[_Source] = ()) -> None:
+    def __init__(self, sources: Iterable[_Source] = (), but_archives: bool = False) -> None:
+        """Rows of these sources; `but_archives`, whose members are to be read, whatever is known of them."""
+        self._but_archives = but_archives
         self._sources: list[_Source] = []
         self._starts = [0]
         self.damaged: list[Path] = []  # not what was written
@@ -100,13 +106,12 @@ class Earlier:
             self._sources.append(source)
             self._starts.append(start + len(judged))
         self._wholes, self._contents = _Places(wholes, numbers), _Places(contents, numbers)
-        self._taken: dict[int, array[int]] = {}  # rows by source
-        self._partners: dict[int, str] = {}  # of rows that have one by their names
+        self._taken: dict[int, list[_Row]] = {}  # by source
         self.taken = self.taken_bytes = 0
         self._table = lru_cache(maxsize=TABLES)(self._read_facts)
 
     @classmethod
-    def of(cls, results: Results, published: dict[str, Published]) -> Earlier:
+    def of(cls, results: Results, published: dict[str, Published], but_archives: bool = False) -> Earlier:
         """What is in the folder: shards, and `published` files of media."""
         shards = (_Source(path) for path in sorted(results.shards.glob("*.arrow")))
         parts = (
@@ -114,7 +119,7 @@ class Earlier:
             for name, each in sorted(published.items())
             if name.startswith("media/")
         )
-        return cls((*shards, *parts))
+        return cls((*shards, *parts), but_archives)
 
     def __len__(self) -> int:
         return len(self._wholes)
@@ -122,12 +127,10 @@ class Earlier:
     def take(self, item: MediaItem) -> bool:
         """Take over the row of the item, if there is one that was made from the same."""
         number = self._wholes.find(item.made_from[16:])
-        if number is None:
+        if number is None or self._is_to_be_read(item):
             return False
         source, row = self._place(number)
-        self._taken.setdefault(source, array("I")).append(row)
-        if item.live_partner is not None:
-            self._partners[number] = item.live_partner
+        self._taken.setdefault(source, []).append((row, item.media.part, item.live_partner))
         self.taken += 1
         self.taken_bytes += item.media.size
         return True
@@ -139,7 +142,7 @@ class Earlier:
         found = [
             (number, *self._place(row))
             for number, item in enumerate(items)
-            if (row := self._contents.find(item.made_from[:16])) is not None
+            if (row := self._contents.find(item.made_from[:16])) is not None and not self._is_to_be_read(item)
         ]
         if not found:
             return None
@@ -150,19 +153,20 @@ class Earlier:
             tables.append(rows.append_column("number", pa.array(numbers, pa.int32())))
         return pa.concat_tables(tables)
 
+    def _is_to_be_read(self, item: MediaItem) -> bool:
+        return self._but_archives and item.media.crc32 is not None
+
     def _read_facts(self, source: int) -> pa.Table:
         return self._sources[source].read().select(FACT_COLUMNS)
 
     def rows(self) -> Iterator[pa.Table]:
-        """The rows that are taken over, some at a time: as they were before anything was settled over all rows."""
-        for source, rows in self._taken.items():
+        """The rows that are taken over, some at a time: as they were before anything was settled over all rows, of the parts
+        and with the partners that their files have now."""
+        for source, taken in self._taken.items():
             table = self._sources[source].read()
-            start = self._starts[source]
-            for first in range(0, len(rows), ROWS):
-                some = rows[first : first + ROWS]
-                yield unsettled(
-                    table.take(pa.array(some, pa.uint32())), [self._partners.get(start + row) for row in some]
-                )
+            for first in range(0, len(taken), ROWS):
+                rows, parts, partners = zip(*taken[first : first + ROWS], strict=True)
+                yield unsettled(table.take(pa.array(rows, pa.uint32())), parts, partners)
 
     def _place(self, number: int) -> tuple[int, int]:
         source = bisect_right(self._starts, number) - 1

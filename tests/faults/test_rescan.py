@@ -196,7 +196,7 @@ def test_a_library_that_was_moved_is_not_read_again(library: Path, tmp_path: Pat
     known = crc_of(out, victim)
     change_unnoticed(victim)
     moved = library.rename(tmp_path / "elsewhere")
-    scan(moved, out, SEQUENTIAL)
+    assert scan(moved, out, SEQUENTIAL)["taken_over"] == len(media_rows(out))
     assert crc_of(out, victim) == known
     assert {row["part"] for row in media_rows(out)} == {"elsewhere"}
     report: dict[str, Any] = json.loads((out / "run.json").read_text("utf-8"))
