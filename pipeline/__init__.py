@@ -12,11 +12,12 @@ _FROM = {
     "scan": "pipeline.api",
     "plan": "pipeline.api",
     "verify": "pipeline.api",
+    "diff": "pipeline.comparing",
     "Settings": "pipeline.settings",
     "RECORD": "pipeline.record",
 }
 
-__all__ = ["RECORD", "Settings", "plan", "scan", "verify"]
+__all__ = ["RECORD", "Settings", "diff", "plan", "scan", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -272,6 +272,45 @@ def verify(
 
 
 @app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Results of a scan, or a Takeout: a folder or archive.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same, of a later time.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Compare also what changes by itself: views, addresses, upload times, …")
+    ] = False,
+    mode: Mode = None,
+    threads: Threads = None,
+    processes: Processes = None,
+    config: Config = None,
+    merge: Merge = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Say what changed between two results, or two exports: by path and content, and by what is said of each file.
+
+    What is no folder of results is scanned first, into a private temporary folder. Ends with status 0 whether anything differs
+    or not; with --json, `differs` counts the files.
+
+    Example: takeout-index diff results/2023 results/2024
+    """
+    flags = {"mode": mode, "threads": threads, "processes": processes, "merge": merge}
+    with _Outcome(debug, "interrupted: nothing was written"):
+        _lean()
+        from pipeline.comparing import diff as compare
+        from pipeline.progress import watching
+        from pipeline.summary import OUTCOMES_SHOWN, print_differences
+
+        settings = _settings(flags, config)
+        with watching(quiet) as watch:
+            found = compare(old, new, settings, watch, everything, None if as_json else OUTCOMES_SHOWN)
+        if as_json:
+            _print_json(found)
+        else:
+            print_differences(found)
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(
         "results/demo"

@@ -405,6 +405,33 @@ FACT_COLUMNS = (
 )
 
 
+#: What a comparison of two results does not look at: the path, by which files are compared, and what follows from it; size and
+#: content, of which it speaks apart; how the file was found and read; what only says in other words what other columns say.
+_NOT_COMPARED = frozenset(
+    (
+        *("file_id", "path", "path_bytes", "folder", "folder_kind", "folder_date", "name", "extension"),
+        *("name_taken_at", "name_taken_local", "name_precision", "size", "crc32", "content_id"),
+        *("part", "modified_at", "crc32_source", "exif_json", "sidecar_rule", "sidecar_json", "problems"),
+        *("mime_mismatch", "taken_at_rule", "taken_precision", "taken_year", "utc_offset_min", "time_zone"),
+        *("location_rule", "country_code", "place"),
+    )
+)
+#: What changes from export to export though nobody changed anything: what Google counts, stamps, adds and leaves out;
+#: relations, when other files come or go; and, with the program, what it reads from the same bytes.
+_PASSING = frozenset(
+    (
+        *("views", "url", "uploaded_at", "sidecar_changed_at", "sidecar_file_modified_at", "sidecar_altitude_m"),
+        *("sidecar_latitude_span", "sidecar_longitude_span", "sidecar_exif_latitude", "sidecar_exif_longitude"),
+        *("sidecar_exif_altitude_m", "origin", "device_type", "device_folder", "composition", "app_source"),
+        *("edited_of", "live_partner", "duplicate_of", *FACT_COLUMNS),
+    )
+)
+#: The columns of `media` in which a comparison of two results finds files of equal content to differ, all that can be compared;
+#: and those of them that people would care about. Of `sidecar_path` it only matters whether there is one.
+COMPARABLE = tuple(column for column in COLUMNS if column.name not in _NOT_COMPARED)
+COMPARED = tuple(column for column in COMPARABLE if column.name not in _PASSING)
+
+
 def with_facts(item: MediaItem, row: Mapping[str, Any]) -> MediaItem:
     """The item as if its file had just been read, from the FACT_COLUMNS of the row that was made when it was."""
     is_picture = row["kind"] == "image"

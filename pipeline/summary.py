@@ -300,6 +300,115 @@ def print_verified(found: Mapping[str, Any]) -> None:
         console.print("all that could be compared is as it was when it was scanned", soft_wrap=True)
 
 
+#: What `diff` calls the outcomes of files.
+_DIFFERENCES = {
+    "unchanged": "unchanged",
+    "metadata": "of the same content, but otherwise changed",
+    "changed": "of other content",
+    "moved": "moved",
+    "new": "new",
+    "removed": "removed",
+    "unread": "not compared, as they could not be read",
+}
+#: Characters of a value that is told.
+VALUE_SHOWN = 60
+
+
+def print_differences(found: Mapping[str, Any]) -> None:
+    """What `diff` found: the counts, the columns that differ, what is not the same by name, and one sentence."""
+    console = _console()
+    for name in ("old", "new"):
+        side = found[name]
+        what = f"results of {side['scanned_at'][:10]}" if side["is_results"] else "scanned now"
+        console.print(
+            f"{name.upper()}: {shown(side['given'])} ({what}): {side['media']:,} photos and videos, {amount(side['bytes'])}",
+            soft_wrap=True,
+        )
+    table = _table("photos and videos", "files", "size")
+    for outcome, title in _DIFFERENCES.items():
+        if found["counts"][outcome] or outcome == "unchanged":
+            table.add_row(f"  {title}", f"{found['counts'][outcome]:,}", amount(found["bytes"][outcome]))
+    console.print(table)
+    _counted(console, "what differs where the content is the same", found["columns"])
+    if found["other_files"]:
+        table = _table("other files", "unchanged", "changed", "new", "removed")
+        for state, counts in found["other_files"].items():
+            table.add_row(f"  {state}", *(f"{counts[each]:,}" for each in ("unchanged", "changed", "new", "removed")))
+        console.print(table)
+    for outcome, title in _DIFFERENCES.items():
+        named = [each for each in found["not_same"] if each["outcome"] == outcome]
+        if named:
+            console.print(f"{title}:")
+        for each in named[:OUTCOMES_SHOWN]:
+            console.print(f"  {shown(_difference(each))}", soft_wrap=True)
+        _more(console, found["counts"][outcome] - len(named[:OUTCOMES_SHOWN]) if named else 0)
+    # A sidecar comes and goes with its photo.
+    others = [each for each in found["other_not_same"] if (each["new"] or each["old"])["state"] != "sidecar"]
+    if others:
+        console.print("other files:")
+    for each in others[:OUTCOMES_SHOWN]:
+        console.print(f"  {shown(_other_difference(each))}", soft_wrap=True)
+    total = sum(
+        counts[outcome]
+        for state, counts in found["other_files"].items()
+        for outcome in counts
+        if state != "sidecar" and outcome != "unchanged"
+    )
+    _more(console, total - len(others[:OUTCOMES_SHOWN]))
+    if found["differs"]:
+        console.print(f"{found['differs']:,} files differ" if found["differs"] > 1 else "1 file differs")
+    else:
+        console.print("all that could be compared is the same")
+
+
+def _more(console: Console, count: int) -> None:
+    if count > 0:
+        console.print(f"  … and {count:,} more, which --json names")
+
+
+def _difference(each: Mapping[str, Any]) -> str:
+    """A line about a photo or video."""
+    old, new = each["old"], each["new"]
+    said = [_change(change) for change in each["changes"]]
+    if old and new and old["size"] != new["size"]:
+        said.insert(0, f"size was {old['size']:,}, is {new['size']:,} bytes")
+    if each["copy_of"] is not None:
+        said.append(f"a copy of {each['copy_of']}" if new else f"its content is still at {each['copy_of']}")
+    if each["reason"]:
+        said.append(each["reason"])
+    moved = f", was {old['path']}" if old and new and old["path"] != new["path"] else ""
+    return each["path"] + moved + (f": {'; '.join(said)}" if said else "")
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    """A column, and how it changed."""
+    if change["column"] == "sidecar_path":
+        return "has a sidecar now" if change["now"] else "has no sidecar any more"
+    return f"{change['column']} was {_value(change['then'])}, is {_value(change['now'])}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        text = ", ".join(str(each["text"] if isinstance(each, dict) else each) for each in value) or "none"
+    else:
+        text = (
+            {None: "none", True: "yes", False: "no"}.get(value, str(value))
+            if not isinstance(value, float)
+            else f"{value:.5f}"
+        )
+    return text if len(text) <= VALUE_SHOWN else f"{text[: VALUE_SHOWN - 1]}…"
+
+
+def _other_difference(each: Mapping[str, Any]) -> str:
+    """A line about another file."""
+    old, new = each["old"], each["new"]
+    reason = f" ({each['reason']})" if each["reason"] else ""
+    if old is None or new is None:
+        return f"{each['path']}: {each['outcome']}, {(old or new)['state']}{reason}"
+    changes = [f"{what} was {old[what]}, is {new[what]}" for what in ("state", "size") if old[what] != new[what]]
+    return f"{each['path']}: {'; '.join(changes)}{reason}"
+
+
 def print_explanation(found: Mapping[str, Any]) -> None:
     """Why a file is what it is: what was taken is marked, what was not says why."""
     console = _console()

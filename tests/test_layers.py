@@ -81,6 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "timing",
         "verifying",
     },
+    "comparing": {"api", "item", "problems", "progress", "settings", "storage"},
     "summary": {"cost", "progress"},
     "bench": {
         "api",
@@ -95,8 +96,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "settings",
         "storage",
     },
-    "cli": {"api", "bench", "lean", "problems", "progress", "settings", "summary", "synthetic"},
-    "__init__": {"api", "record", "settings"},
+    "cli": {"api", "bench", "comparing", "lean", "problems", "progress", "settings", "summary", "synthetic"},
+    "__init__": {"api", "comparing", "record", "settings"},
     "__main__": {"cli"},
 }
 
