@@ -35,9 +35,11 @@ def diff(
 
     Photos and videos are compared by `file_id`, which is that of their path, by content, and by what people care about of the
     rest, or by `everything`. Returns counts and bytes by outcome (`storage.differences.OUTCOMES`), how many differ in which
-    column, the same of other files by state, and all that are not the same, or of each outcome the first `limit`. What is
-    scanned goes into a private temporary folder, which is gone at the end; nothing else is written. Raises UsageError if either
-    is neither, or was written by another version, and what `scan` raises.
+    column, the same of other files by state, and all that are not the same, or of each outcome the first `limit`; `differs` and
+    `others_differ` count them, without what could not be read.
+
+    What is scanned goes into a private temporary folder, which is gone at the end; nothing else is written. Raises UsageError
+    if either is neither, or was written by another version, and what `scan` raises.
     """
     settings, watch = settings or Settings(), watch or Silent()
     given = {"old": old, "new": new}
@@ -62,15 +64,15 @@ def diff(
                 "bytes": differences.bytes(),
                 "columns": differences.columns(),
                 "other_files": others,
-                "differs": _differing(counts, ("unchanged", "unread"))
-                + sum(_differing(each, ("unchanged",)) for each in others.values()),
+                "differs": _differing(counts),
+                "others_differ": sum(map(_differing, others.values())),
                 "not_same": list(differences.media(limit)),
                 "other_not_same": list(differences.others(limit)),
             }
 
 
-def _differing(counts: dict[str, int], without: tuple[str, ...]) -> int:
-    return sum(count for outcome, count in counts.items() if outcome not in without)
+def _differing(counts: dict[str, int]) -> int:
+    return sum(count for outcome, count in counts.items() if outcome not in ("unchanged", "unread"))
 
 
 def _index_of(place: AnyPath) -> Path:

@@ -348,15 +348,12 @@ def print_differences(found: Mapping[str, Any]) -> None:
         console.print("other files:")
     for each in others[:OUTCOMES_SHOWN]:
         console.print(f"  {shown(_other_difference(each))}", soft_wrap=True)
-    total = sum(
-        counts[outcome]
-        for state, counts in found["other_files"].items()
-        for outcome in counts
-        if state != "sidecar" and outcome != "unchanged"
+    total = found["others_differ"] - sum(
+        count for outcome, count in found["other_files"].get("sidecar", {}).items() if outcome != "unchanged"
     )
     _more(console, total - len(others[:OUTCOMES_SHOWN]))
-    if found["differs"]:
-        console.print(f"{found['differs']:,} files differ" if found["differs"] > 1 else "1 file differs")
+    if found["differs"] or found["others_differ"]:
+        console.print(f"different: {found['differs']:,} photos and videos, {found['others_differ']:,} other files")
     else:
         console.print("all that could be compared is the same")
 

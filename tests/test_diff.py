@@ -32,7 +32,6 @@ from tests.test_verify import photo, tree
 SEQUENTIAL = Settings(mode="sequential")
 PHOTOS = "Takeout/Google Photos"
 YEAR = f"{PHOTOS}/Photos from 2020"
-SIDECAR = {"title": "1.jpg", "photoTakenTime": {"timestamp": "1580702706"}}
 
 Report = dict[str, Any]
 
@@ -88,7 +87,11 @@ def test_results_do_not_differ_from_themselves_nor_from_their_export(library: Pa
     before = tree(library), tree(results)
     for old, new in ((results, results), (results, library), (library, results)):
         report = compare(old, new, everything=True)
-        assert report["differs"] == 0 and report["not_same"] == [] and report["other_not_same"] == []
+        assert (
+            report["differs"] == report["others_differ"] == 0
+            and report["not_same"] == []
+            and report["other_not_same"] == []
+        )
         assert report["counts"] == dict.fromkeys(OUTCOMES, 0) | {"unchanged": 80}
         assert report["columns"] == {}
     assert (tree(library), tree(results)) == before
@@ -223,6 +226,24 @@ def test_of_several_removed_the_one_of_the_same_name_has_moved(tmp_path: Path) -
     assert entry(report, f"{YEAR}/e.jpg")["outcome"] == "removed"  # empty files are all alike
 
 
+def test_what_several_parts_of_an_export_have_counts_once(tmp_path: Path) -> None:
+    files: dict[str, bytes | dict[str, Any]] = {
+        f"{YEAR}/1.jpg": photo(1),
+        f"{YEAR}/metadata.json": {"title": "Photos from 2020"},
+    }
+    parts = [tmp_path / "parts" / name for name in ("1", "2")]
+    for number, part in enumerate(parts):
+        write_tree(part, files | {f"{YEAR}/{number + 2}.jpg": photo(number + 2)})
+        pack(part, tmp_path / "zips" / str(number), "zip", parts=1)
+    archives = [next((tmp_path / "zips" / str(number)).iterdir()) for number in range(2)]
+    second = archives[0].with_name(archives[0].name.replace("001", "002"))
+    archives[1].rename(second)
+    unpacked = write_tree(tmp_path / "unpacked", files | {f"{YEAR}/{number}.jpg": photo(number) for number in (2, 3)})
+    report = compare(archives[0].parent, unpacked)
+    assert report["counts"]["unchanged"] == 3 == sum(report["counts"].values())
+    assert report["others_differ"] == 0
+
+
 @pytest.mark.parametrize("size", [0, 3])
 def test_empty_libraries_are_compared(tmp_path: Path, size: int) -> None:
     page = {"Takeout/archive_browser.html": b"<html>"}
@@ -251,6 +272,30 @@ def test_a_photo_that_cannot_be_opened_any_more_is_said_to_be_there(tmp_path: Pa
     os.mkfifo(tmp_path / "new" / YEAR / "1.jpg")
     found = entry(compare(old, tmp_path / "new"), f"{YEAR}/1.jpg")
     assert found["outcome"] == "removed" and found["reason"].startswith("is ")
+
+
+def test_values_are_data_and_their_order_is_not(tmp_path: Path) -> None:
+    def library(description: str, people: list[str], liked: str) -> dict[str, bytes | dict[str, Any]]:
+        sidecar = {
+            "title": "1.jpg",
+            "description": description,
+            "photoTakenTime": {"timestamp": "1580702706"},
+            "people": [{"name": name} for name in people],
+            "sharedAlbumComments": [
+                {"text": liked, "creationTime": {"timestamp": "1580702706"}, "contentOwnerName": "A"}
+            ],
+        }
+        return {f"{YEAR}/1.jpg": photo(1), f"{YEAR}/1.jpg.json": sidecar}
+
+    names = ["b\0c", "a', 'd", 'say "x"', "\udc80"]
+    old = results_of(tmp_path, "old", library("", names, "fine"))
+    turned = results_of(tmp_path, "turned", library("", names[::-1], "fine"))
+    assert compare(old, turned)["counts"]["unchanged"] == 1
+    new = results_of(tmp_path, "new", library("'); DROP TABLE media; --", names[:2], "better\0?"))
+    found = changes(compare(old, new), f"{YEAR}/1.jpg")
+    assert set(found) == {"description", "people", "comments"}
+    assert len(found["people"][0]) == 4 and found["people"][1] == ["a', 'd", "b\0c"]
+    assert [comment["text"] for comment in found["comments"][1]] == ["better\0?"]
 
 
 def test_hostile_names_are_data(tmp_path: Path, run: Run) -> None:
@@ -293,7 +338,7 @@ def test_the_command_prints_what_the_function_returns(results: Path, library: Pa
     assert printed == json.loads(json.dumps(report))
     assert "scanning" in done.stderr
     table = run("diff", results, later, "--mode", "sequential").stdout
-    assert "1 file differs" in table and "Archive/other.JPG, was" in table
+    assert "different: 1 photos and videos, 0 other files" in table and "Archive/other.JPG, was" in table
     assert "all that could be compared is the same" in run("diff", results, results).stdout
 
 

@@ -27,17 +27,22 @@ OUTCOMES = ("unchanged", "metadata", "changed", "moved", "new", "removed", "unre
 #: What any other listed file ends in.
 OTHER_OUTCOMES = ("unchanged", "changed", "new", "removed")
 #: Bytes of each index that are read where they are in the page cache, and not copied.
-MAPPED = 1 << 30
+MAPPED = 128 << 20
 
-#: The columns that are lists, as queries for what is in them.
+#: The columns that are lists, as queries for what is in the list of one file.
 _LISTS = {
-    # The view photo_albums, from its other end: most photos are in no album.
-    "albums": "SELECT m.file_id, albums.title AS value FROM {side}.media_albums JOIN {side}.albums USING (album_id) "
-    "JOIN {side}.media m USING (file_id) WHERE m.duplicate_of IS NULL "
-    "UNION ALL SELECT m.file_id, albums.title FROM {side}.media_albums a JOIN {side}.albums USING (album_id) "
-    "JOIN {side}.media m ON m.duplicate_of = a.file_id",
+    "albums": "SELECT file_id, title AS value FROM {side}.photo_albums",
     "people": "SELECT file_id, name AS value FROM {side}.media_people JOIN {side}.people USING (person_id)",
     "comments": "SELECT file_id, value FROM temp.comments_{side}",
+}
+#: The same for all files at once: the albums from their end, as most photos are in none, in this order of tables.
+_ALL_LISTS = _LISTS | {
+    "albums": """
+        SELECT m.file_id, a.title AS value FROM {side}.media_albums ma JOIN {side}.albums a USING (album_id)
+            CROSS JOIN {side}.media m ON m.file_id = ma.file_id WHERE m.duplicate_of IS NULL
+        UNION ALL SELECT m.file_id, a.title FROM {side}.media_albums ma JOIN {side}.albums a USING (album_id)
+            CROSS JOIN {side}.media m ON m.duplicate_of = ma.file_id
+    """
 }
 _COMMENTS = """
 CREATE TEMP TABLE comments_{side} AS
@@ -45,11 +50,13 @@ CREATE TEMP TABLE comments_{side} AS
     FROM {side}.comments WHERE file_id IS NOT NULL;
 CREATE INDEX temp.comments_{side}_file ON comments_{side} (file_id);
 """
-# Files of one path are told apart by what they are; copies in other parts, of which a photo is indexed once, are left out.
+# Parts of one export may each have a file of one path: those that are alike count once, as they do when they are unpacked.
 _OTHERS = """
 INSERT INTO temp.others_{side}
-    SELECT path, row_number() OVER (PARTITION BY path ORDER BY state, size, rowid), rowid, size, state FROM {side}.files
-    WHERE state <> 'media' AND (reason IS NULL OR substr(reason, 1, {length}) <> '{copy}')
+    SELECT path, row_number() OVER (PARTITION BY path ORDER BY state, size), row, size, state FROM (
+        SELECT path, state, size, min(rowid) AS row FROM {side}.files
+        WHERE state <> 'media' AND (reason IS NULL OR substr(reason, 1, {length}) <> '{copy}') GROUP BY path, state, size
+    )
 """
 _SAME_OTHERS = """
 INSERT INTO temp.others
@@ -146,7 +153,7 @@ class Differences:
         lists = [name for name in self._columns if name in _LISTS]
         self._db.execute("CREATE TEMP TABLE relisted (file_id TEXT PRIMARY KEY) WITHOUT ROWID")
         for name in lists:
-            old, new = (_LISTS[name].format(side=side) for side in ("main", "new"))
+            old, new = (_ALL_LISTS[name].format(side=side) for side in ("main", "new"))
             self._db.execute(
                 f"""
                 INSERT OR IGNORE INTO temp.relisted
