@@ -25,7 +25,7 @@ from pipeline.listing import ListedFile, Listing
 from pipeline.planning import Plan, Progress, made_from, make_plan, make_shards
 from pipeline.problems import Problem, RunError, UsageError, noting
 from pipeline.progress import Silent, Watch, following
-from pipeline.rescan import Before, publish_again, state_of, version_of
+from pipeline.rescan import Before, changes_since, publish_again, state_of, version_of
 from pipeline.settings import Settings, cache_folder
 from pipeline.storage.known import is_known, known_folder, progress
 from pipeline.storage.library import Library, opened
@@ -86,7 +86,7 @@ def scan_library(
 ) -> dict[str, Any]:
     """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`."""
     with without("numpy"):  # pyarrow.compute would import it
-        from pipeline.storage.index import Index, earlier_runs
+        from pipeline.storage.index import Index, add_run, earlier_runs
         from pipeline.storage.known import forget_others
         from pipeline.storage.package import data_package, datasette_metadata
         from pipeline.storage.results import claimed, publish_report, write_files, write_media, write_text
@@ -120,10 +120,13 @@ def scan_library(
         with clock.stage("write"), ThreadPoolExecutor(1) as beside:
             write_files(results, index.files())
             runs = earlier_runs(folder / "index.sqlite")
-            finishing = beside.submit(index.finish, report, runs)  # SQLite and Parquet each leave a core to the other
+            finishing = beside.submit(index.finish, runs)  # SQLite and Parquet each leave a core to the other
             shards = (read_shard(results.shards, name) for name in work.shards)
             write_media(results, chain(earlier.rows(), shards), settled)
             finishing.result()
+        with clock.stage("compare"):
+            report["changes"] = changes_since(folder / "index.sqlite", results.new / "index.sqlite")
+            add_run(results.new / "index.sqlite", report)
         name = stored_text(folder.name)
         write_text(results, "datapackage.json", data_package(name))
         write_text(results, "metadata.yaml", datasette_metadata(name))
@@ -791,7 +794,9 @@ def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dic
     """
     from pipeline.explain import explain as explain_case
     from pipeline.storage.lookup import look_up
+    from pipeline.storage.results import completed
 
+    completed(Path(real_path(inside)))
     index = Path(real_path(inside)) / "index.sqlite"
     if index.is_file():
         return explain_case(look_up(index, stored_text(path)))
@@ -836,10 +841,12 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
     from pipeline.rereading import rereading
     from pipeline.storage.lookup import opened_index
     from pipeline.storage.recorded import RecordedFiles
+    from pipeline.storage.results import completed
     from pipeline.verifying import Comparison, Lost
 
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
     folder = Path(real_path(results))
+    completed(folder)
     if not (folder / "index.sqlite").is_file():
         raise UsageError(f"there are no results of a scan in {folder}")
     threads = settings.threads or cores()

@@ -18,6 +18,7 @@ from pipeline.storage.differences import compared
 from pipeline.storage.lookup import opened_index
 from pipeline.storage.parts import real_path
 from pipeline.storage.recorded import RecordedFiles
+from pipeline.storage.results import completed
 
 #: Without any of these, a folder or archive is no Takeout.
 _OF_A_TAKEOUT = ("media", "sidecar", "unmatched_sidecar", "album_metadata")
@@ -43,6 +44,8 @@ def diff(
     """
     settings, watch = settings or Settings(), watch or Silent()
     given = {"old": old, "new": new}
+    for place in given.values():
+        completed(Path(real_path(place)))
     indexes = {side: index for side, place in given.items() if (index := _index_of(place)).is_file()}
     for index in indexes.values():  # before anything is scanned
         with opened_index(index):

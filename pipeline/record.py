@@ -411,7 +411,7 @@ _NOT_COMPARED = frozenset(
     (
         *("file_id", "path", "path_bytes", "folder", "folder_kind", "folder_date", "name", "extension"),
         *("name_taken_at", "name_taken_local", "name_precision", "size", "crc32", "content_id"),
-        *("part", "modified_at", "crc32_source", "exif_json", "sidecar_rule", "sidecar_json", "problems"),
+        *("part", "modified_at", "crc32_source", "exif_json", "sidecar_rule", "sidecar_json", "problems", "made_from"),
         *("mime_mismatch", "taken_at_rule", "taken_precision", "taken_year", "utc_offset_min", "time_zone"),
         *("location_rule", "country_code", "place"),
     )

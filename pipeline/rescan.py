@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.planning import EXTRACTION_VERSION
+from pipeline.problems import RunError
 from pipeline.record import SCHEMA_VERSION
 from pipeline.settings import Settings
 from pipeline.storage.durable import flush_to_disk
@@ -61,10 +62,23 @@ def state_of(library: Library, listed: str, settings: Settings) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
+def changes_since(old: Path, new: Path) -> dict[str, int] | None:
+    """How many media are in the new index what they were in the old one, and not; None if there is none to be compared with."""
+    from pipeline.storage.differences import count_changes
+
+    if not old.is_file():
+        return None
+    try:
+        return count_changes(old, new)
+    except RunError:  # another version's, or damaged
+        return None
+
+
 def publish_again(
     results: Results, before: Before, clock: Clock, settings: Settings, inputs: Sequence[str]
 ) -> dict[str, Any]:
     """Publish what the run before has found once more, with this run in its history. Returns the report of this run."""
+    from pipeline.storage.differences import OUTCOMES
     from pipeline.storage.index import add_run
     from pipeline.storage.results import publish_report
 
@@ -79,6 +93,7 @@ def publish_again(
         "cluster_ready_s": None,
         "shards": 0,
         "taken_over": media,
+        "changes": dict.fromkeys(OUTCOMES, 0) | {"unchanged": media},
         "files_per_s": None,
         "mb_per_s": None,
         "operations": {name: dict.fromkeys(figures, 0.0) for name, figures in before.report["operations"].items()},

@@ -82,6 +82,11 @@ def print_report(report: Mapping[str, Any]) -> None:
     _counted(console, "problems", counts["problems"])
     _print_repeated(console, report)
     _print_audit(console, report["audit"])
+    if report["changes"]:
+        _counted(console, "since the last scan", {name: count for name, count in report["changes"].items() if count})
+    if report["taken_over"]:
+        read = report["media"] - report["taken_over"]
+        console.print(f"{report['taken_over']:,} of them are known from earlier runs, {read:,} were read")
     table = _table("time per file", "here (ms)", "published (ms)")
     spent = {name: values["ms_per_file"] for name, values in report["operations"].items()}
     total = 0.0

@@ -418,7 +418,7 @@ def index_of(folder: Path, library: Rows) -> Path:
         index.add_media(pa.Table.from_pylist(made, schema=RECORD))
         index.add_files(ListedFile(row["path"], "p", row["size"], "media", None) for row in made)
         index.settle()
-        index.finish(dict.fromkeys(("started_at", "finished_at", "version", "mode", "listed", "media", "bytes"), 0))
+        index.finish()
     return path
 
 

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "listing": {"documents", "item", "packed", "problems", "takeout"},
     "timing": set(),
     "interrupts": set(),
-    "rescan": {"planning", "record", "settings", "storage", "timing"},
+    "rescan": {"planning", "problems", "record", "settings", "storage", "timing"},
     "planning": {"documents", "item", "listing", "packed", "problems", "takeout"},
     "audit": {"item", "planning"},
     "places": set(),

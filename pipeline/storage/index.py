@@ -485,10 +485,9 @@ class Index:
     def _count(self, query: str) -> dict[str, int]:
         return dict(self._db.execute(query).fetchall())
 
-    def finish(self, report: Mapping[str, Any], runs: Iterable[Run] = ()) -> None:
-        """Add the run after earlier `runs`, the indexes, views and full-text search, and close the file. Nothing may be added
-        after."""
-        self._db.executemany(_INSERT_RUN, (*runs, _run(report)))
+    def finish(self, runs: Iterable[Run] = ()) -> None:
+        """Add earlier `runs`, the indexes, views and full-text search, and close the file. Only this run may be added after."""
+        self._db.executemany(_INSERT_RUN, runs)
         for column in _SCALARS:
             if column.facet or column.indexed:  # `settle` needed one of them earlier
                 self._db.execute(f'CREATE INDEX IF NOT EXISTS media_{column.name} ON media ("{column.name}")')
