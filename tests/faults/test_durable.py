@@ -138,13 +138,16 @@ def test_everything_reaches_the_disk_before_what_speaks_of_it(library: Path, tmp
     flushed: set[str] = set()
     named: dict[str, str] = {}  # what was renamed, and not yet its folder flushed
     shards = published = 0
+    flushing: dict[str, str] = {}  # by thread: strace tells of the begin and the end of a call that others came between
     for line in trace.read_text("utf-8", "replace").splitlines():
-        if found := re.search(r"f(?:data)?sync\(\d+<([^>]*)>\)\s+= 0", line):
-            flushed.add(found[1])
-            named = {path: folder for path, folder in named.items() if folder != found[1]}
-        elif found := re.search(
-            r"rename(?:at2?)?\((?:AT_FDCWD[^,]*, )?\"([^\"]*)\", (?:AT_FDCWD[^,]*, )?\"([^\"]*)\"", line
-        ):
+        thread = line.split()[0]
+        if found := re.search(r"sync\(\d+<([^>]*)>", line):
+            flushing[thread] = found[1]
+        if "sync" in line and line.endswith("= 0"):
+            path = flushing.pop(thread)
+            flushed.add(path)
+            named = {each: folder for each, folder in named.items() if folder != path}
+        if found := re.search(r"rename\w*\((?:AT_FDCWD[^,]*, )?\"([^\"]*)\", (?:AT_FDCWD[^,]*, )?\"([^\"]*)\"", line):
             old, new = found[1], found[2]
             if not new.startswith(str(out)):
                 continue
