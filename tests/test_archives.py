@@ -201,7 +201,8 @@ def test_names_of_archives_decide_nothing_but_the_part(tmp_path: Path) -> None:
         for name, number in ((first, 1), (second, 2)):
             path = one_zip(folder / f"{name}.zip", number)
             with zipfile.ZipFile(path, "a") as archive:
-                archive.writestr("Takeout/Google Photos/Photos from 2020/same.jpg", f"photo {number}")
+                at = zipfile.ZipInfo("Takeout/Google Photos/Photos from 2020/same.jpg")  # else it is of now, in both
+                archive.writestr(at, f"photo {number}")
         scan(folder, tmp_path / "out", SEQUENTIAL)
         tables.append(
             [
