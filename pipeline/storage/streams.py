@@ -113,13 +113,13 @@ class Streamed:
     def _pull(self, wanted: int, keep: bool = True) -> bool:
         """Take in the next piece, keep what is `wanted` and behind; False at the end."""
         if self.error is not None:
-            raise self.error
+            raise anew(self.error)
         if self._ended:
             return False
         try:
             piece = self._feed()
         except (MediaError, OSError) as error:
-            self.error = error
+            self.error = anew(error)
             raise
         if not piece:
             self._ended = True
@@ -139,3 +139,9 @@ class Streamed:
             gone = bisect_right(self._ends, min(wanted, self.passed - WINDOW))
             del self._pieces[head:gone], self._ends[head:gone]
         return True
+
+
+def anew(error: MediaError | OSError) -> MediaError | OSError:
+    """The same error, never raised before. One that has been knows the frames that it went through: kept by what stands in one
+    of them, it keeps that, with all its memory, until the collector of cycles comes by."""
+    return type(error)(*error.args)

@@ -12,7 +12,7 @@ from pipeline.item import Content, Entry
 from pipeline.problems import MediaError, Problem
 from pipeline.storage.archives import Archive, open_archive
 from pipeline.storage.parts import Part, Refused, refused_part
-from pipeline.storage.streams import Streamed
+from pipeline.storage.streams import Streamed, anew
 from pipeline.storage.unpacking import BLOCK, BZIP2, DEFLATED, LZMA, Unpacking
 from pipeline.storage.zip_headers import (
     CUT,
@@ -174,7 +174,7 @@ class Member:
     def _check_archive(self) -> None:
         self._archive.check()
         if self._error:
-            raise self._error
+            raise anew(self._error)
 
     def _is_passed(self) -> bool:
         """All of it has been read, or cannot be."""

@@ -1,7 +1,10 @@
 """A member that comes front to back reads as if all of it were there, or says what is no longer."""
 
+import contextlib
+import gc
 import struct
 import tracemalloc
+import weakref
 import zlib
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -146,3 +149,21 @@ def test_views_of_larger_pieces_come_out_as_bytes() -> None:
     assert streamed.read_at(0, 1) == b"a"
     assert streamed.read_at(0, 4) == BytesSource(b"abcd").read_at(0, 4)
     assert all(type(streamed.read_at(at, 2)) is bytes for at in range(4))
+
+
+def test_a_damaged_member_leaves_no_memory_to_the_collector_of_cycles() -> None:
+    def broken() -> bytes:
+        raise MediaError("damaged: all of it")
+
+    streamed = Streamed(100, broken)
+    gone = weakref.ref(broken)
+    del broken
+    gc.disable()
+    try:
+        for _ in range(2):  # the second time, what is known is raised again
+            with contextlib.suppress(MediaError):
+                streamed.drain()
+        del streamed
+        assert gone() is None
+    finally:
+        gc.enable()
