@@ -153,8 +153,11 @@ def _ends(source: Source, scan: int) -> bool:
     end = source.size
     if not source.seekable:
         return True
-    if source.read_at(max(end - 2, 0), 2) == b"\xff\xd9":
-        return True
+    last = source.read_at(max(end - 2, 0), 2)
+    if (
+        last == b"\xff\xd9" or not last
+    ):  # in an archive that is cut, or lies, its end is not where its header says: known there
+        return bool(last)
     while end > scan:
         start = max(scan, end - TAIL)
         if b"\xff\xd9" in source.read_at(start, end - start + 1):

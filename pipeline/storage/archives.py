@@ -61,7 +61,8 @@ class Archive:
             raise MediaError(f"changed: {self.path.rpartition('/')[2]}, which has it, has changed since the run began")
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """The bytes [offset, offset + length), fewer at the end."""
+        """The bytes [offset, offset + length), fewer at the end; memory is taken for no more than these."""
+        length = min(length, self.stamp.size - offset)
         return os.pread(self.descriptor, length, offset) if length > 0 and offset >= 0 else b""
 
     def read_all(self, offset: int, length: int) -> bytes:

@@ -13,6 +13,7 @@ from pipeline.media.images import read_image
 from pipeline.media.sniff import sniff
 from pipeline.media.source import BytesSource
 from pipeline.problems import MediaError
+from pipeline.storage.streams import Streamed
 from tests.media.blocks import chunk, jpeg, png, segment, tiff, webp
 
 EXIF = tiff({0x010F: (2, "TESTCAM"), 0x0112: (3, [6])}, {0x9003: (2, "2020:02:03 04:05:06")})
@@ -132,3 +133,10 @@ def test_damaged_pictures_raise_nothing_but_media_errors(data: bytes, changes: l
             damaged[position] = value
     with contextlib.suppress(MediaError):
         read(bytes(damaged[: len(damaged) - cut] if cut < len(damaged) else damaged))
+
+
+def test_a_member_that_is_said_to_be_huge_is_not_searched_for_its_end() -> None:
+    data = jpeg(size=(2, 2), end=b"")
+    picture = read_image("jpeg", Streamed(1 << 62, iter([data, b""]).__next__), data)
+    assert (picture.width, picture.height) == (2, 2)
+    assert [problem.kind for problem in picture.problems] == ["truncated"]

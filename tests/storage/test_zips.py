@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.item import Entry
 from pipeline.problems import MediaError
-from pipeline.storage.archives import open_archive
+from pipeline.storage.archives import Stamp, open_archive
 from pipeline.storage.library import Library, opened
 from pipeline.storage.parts import Refused
 from pipeline.storage.unpacking import BLOCK
@@ -371,3 +371,11 @@ def test_another_name_for_takeout_is_no_contradiction(tmp_path: Path) -> None:
     with opened(library, entry) as file:
         assert isinstance(file, Member)
         assert not file.problems
+
+
+def test_a_directory_that_is_said_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"PK\1\2" * 10)
+    archive = open_archive(str(path), Stamp.of(path.stat()))
+    assert archive.read_at(4, 1 << 60) == b"PK\1\2" * 9
+    assert archive.read_at(1 << 60, 4) == b""
