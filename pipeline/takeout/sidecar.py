@@ -10,6 +10,7 @@ import html
 import json
 import math
 import re
+import reprlib
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -250,11 +251,14 @@ def _decode(data: bytes, problems: list[Problem]) -> str:
 
 
 def _clean(text: str) -> str:
-    r"""Text that can be stored: half surrogates, which JSON can escape but UTF-8 not hold, as escapes.
+    r"""Text that can be stored: half surrogates, which JSON can escape but UTF-8 not hold, as escapes; so zero bytes, at which
+    much of SQLite takes a text to end.
 
-    >>> _clean("a\ud800b")
-    'a\\ud800b'
+    >>> _clean("a\ud800b"), _clean("a\0b")
+    ('a\\ud800b', 'a\\x00b')
     """
+    if "\0" in text:
+        text = text.replace("\0", r"\x00")
     if text.isascii():
         return text
     try:
@@ -300,6 +304,10 @@ def _degrees(value: object) -> float | None:
     return None
 
 
+#: Says what a value is that is not as it should be; `repr` would go as deep as that is nested.
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict, _SHOWN.maxstring, _SHOWN.maxother = 4, 20, 20, 80, 80
+
 #: Keys of googlePhotosOrigin that are known; another one is taken as it is.
 _ORIGINS = ("mobileUpload", "webUpload", "driveSync", "fromPartnerSharing", "fromSharedAlbum", "composition")
 
@@ -312,7 +320,7 @@ class _Fields:
     problems: list[Problem]
 
     def wrong(self, name: str, kind: str = "wrong_type") -> None:
-        shown = _clean(repr(self.value.get(name)))[:80]
+        shown = _clean(_SHOWN.repr(self.value.get(name)))[:80]
         self.problems.append(Problem("sidecar", kind, f"{name} is {shown}"))
 
     def text(self, name: str, keep_empty: bool = False) -> str | None:

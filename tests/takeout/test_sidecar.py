@@ -167,6 +167,18 @@ def test_any_json_gives_values_that_can_be_stored_or_a_media_error(value: Any) -
         problem.message.encode()
 
 
+def test_a_deep_value_costs_its_field_alone() -> None:
+    deep = b"[" * 900 + b"]" * 900
+    sidecar, problems = parse_sidecar(b'{"title": ' + deep + b', "description": "kept"}')
+    assert (sidecar.title, sidecar.description) == (None, "kept")
+    assert [problem.kind for problem in problems] == ["wrong_type"]
+
+
+def test_a_zero_byte_is_escaped_as_it_would_end_the_text() -> None:
+    sidecar, _ = parse_sidecar(b'{"title": "a\\u0000b", "people": [{"name": "\\u0000"}]}')
+    assert (sidecar.title, sidecar.people) == (r"a\x00b", (r"\x00",))
+
+
 @pytest.mark.parametrize(
     ("value", "name", "kind"),
     [
