@@ -1,13 +1,14 @@
 # make demo    a small synthetic library, scanned, with a summary and what to look at next
 # make test    style, types and tests
 # make soak    the tests that take long: kills at random, every fault again and again
+# make fuzz    hostile files through the real extraction: make fuzz SEED=2 CASES=1000000; one again: make fuzz SEED=2 ONLY=17
 # make bench   the figures of benchmarks/, as ratios within one run
 # All set up their own environment in .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test soak bench format clean
+.PHONY: demo test soak fuzz bench format clean
 
 demo: .venv/ready
 	$(BIN)/takeout-index demo
@@ -20,6 +21,12 @@ test: .venv/ready
 
 soak: .venv/ready
 	$(BIN)/pytest -m soak
+
+SEED ?= 1
+CASES ?= 100000
+
+fuzz: .venv/ready
+	$(BIN)/python -m tests.fuzz --seed $(SEED) --cases $(CASES) $(if $(ONLY),--only $(ONLY))
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
