@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -14,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from pipeline import verify
+from pipeline.cli import app
 from pipeline.verifying import DAMAGE
 from tests.conftest import Run, files_rows, media_rows
 from tests.faults.checks import fingerprint, tree
 
+#: What a terminal would obey, or show in another order.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 #: exiftool's word -> our column.
 COLUMNS = {
     "Make": "make",
@@ -71,8 +76,8 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def scanned(bad: Path, tmp_path_factory: pytest.TempPathFactory) -> Scanned:
+@pytest.fixture(scope="module", params=["parallel", "sequential"])
+def scanned(bad: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Scanned:
     results = tmp_path_factory.mktemp("out") / "results"
     before = fingerprint(bad)
     done = subprocess.run(
@@ -85,7 +90,7 @@ def scanned(bad: Path, tmp_path_factory: pytest.TempPathFactory) -> Scanned:
             "-o",
             results,
             "--mode",
-            "parallel",
+            request.param,
             "--processes",
             "2",
         ],
@@ -95,7 +100,7 @@ def scanned(bad: Path, tmp_path_factory: pytest.TempPathFactory) -> Scanned:
         check=False,
     )
     assert done.returncode == 3, done.stderr
-    assert b"\x1b" not in done.stdout + done.stderr
+    assert not CONTROL.search((done.stdout + done.stderr).decode())
     assert b"Traceback" not in done.stderr
     assert fingerprint(bad) == before
     items = json.loads((bad / "manifest.json").read_text("utf-8"))["items"]
@@ -187,7 +192,20 @@ def test_names_come_back_byte_for_byte_and_twins_stay_two(scanned: Scanned) -> N
 def test_plan_survives_the_same_tree(bad: Path, run: Run) -> None:
     done = run("plan", bad / "tree")
     assert done.returncode == 0, done.stderr
-    assert "\x1b" not in done.stdout
+    assert not CONTROL.search(done.stdout + done.stderr)
+
+
+def test_explaining_files_of_hostile_names_and_titles_shows_no_control_characters(scanned: Scanned) -> None:
+    hostile = {b"\x1b", b"\n", b"\r", b"\x08", "\u202e".encode(), b"\xff", b"<img", b"title_"}
+    paths = [path for path in scanned.files if any(each in path for each in hostile)]
+    assert len(paths) > 8
+    for path in paths:
+        for options in ([], ["--json"]):
+            shown = CliRunner().invoke(
+                app, ["explain", "--in", str(scanned.results), *options, "--", os.fsdecode(path)]
+            )
+            assert shown.exit_code == 0, (path, shown.output)
+            assert not CONTROL.search(shown.output), path
 
 
 def test_verifying_them_right_away_finds_no_damage(scanned: Scanned) -> None:

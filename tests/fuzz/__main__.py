@@ -32,6 +32,8 @@ HANGS, SLOW = 20, 0.5
 MEMORY = 384 << 20
 #: Cases that are handed out, whose rows are written, at once; of every so many such, the rows are entered in an index as well.
 BATCH, INDEXED = 250, 4
+#: And of every so many the files are scanned, as a library of folders and archives.
+SCANNED = 16
 #: Slowest cases that are told.
 TOLD = 10
 
@@ -41,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", type=int, help="one case alone, by its number")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"), help="folder of files that fail")
@@ -49,7 +52,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.child:
         return _work(given.seed, given.child, given.slow)
-    numbers = range(given.cases) if given.only is None else range(given.only, given.only + 1)
+    numbers = range(given.first, given.first + given.cases) if given.only is None else range(given.only, given.only + 1)
     with tempfile.TemporaryDirectory() as folder:
         make_seeds(Path(folder))
         return _Run(given.seed, given.slow, Path(folder), given.failures).run(numbers, given.processes)
@@ -176,7 +179,7 @@ def _limit_memory() -> None:
 
 
 def _do_batch(cases: list[Case], above: Path, descriptor: int, batch: int, slow: float) -> dict[str, Any]:
-    from tests.fuzz.road import rows_of, store, write_case
+    from tests.fuzz.road import rows_of, scan_all, store, write_case
 
     failures: list[tuple[int, str]] = []
     outcomes: Counter[str] = Counter()
@@ -203,6 +206,13 @@ def _do_batch(cases: list[Case], above: Path, descriptor: int, batch: int, slow:
         except Exception as error:
             found = list(_not_stored(rows, folder))
             failures.extend(found or [(cases[0].number, f"the rows of this and the following cases: {_told(error)}")])
+        if batch % SCANNED == 0:
+            try:
+                scan_all(cases, folder)
+            except Exception as error:
+                failures.append(
+                    (cases[0].number, f"the scan of this and the {len(cases) - 1} cases behind it: {_told(error)}")
+                )
     return {
         "rows": len(every),
         "failures": failures,

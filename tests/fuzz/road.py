@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from pipeline import Settings, scan
 from pipeline.documents import read_document
 from pipeline.item import Entry, MediaItem
 from pipeline.planning import file_id
@@ -165,6 +168,22 @@ def _check_values(value: Any, name: str) -> None:
     if isinstance(value, list | tuple):
         for each in value:
             _check_values(each, name)
+
+
+def scan_all(cases: list[Case], folder: Path) -> None:
+    """Scan a library whose files and archives these cases are. Raises WrongOutcome, and what the scan raises."""
+    library, results = folder / "library", folder / "results"
+    (library / "Takeout" / "Google Photos" / "A").mkdir(parents=True)
+    for case in cases:
+        if case.group == "archives":
+            (library / case.name).write_bytes(case.data)
+        else:
+            write_case(case, library / "Takeout" / "Google Photos" / "A")
+    scan([library], results, Settings(mode="sequential", merge=True))
+    listed = set(pq.read_table(results / "files", columns=["path"]).column("path").to_pylist())
+    for case in cases:
+        if case.group != "archives" and f"Takeout/Google Photos/A/{case.name}" not in listed:
+            raise WrongOutcome(f"{case.name} is not listed")
 
 
 def store(rows: list[Row], folder: Path, index: bool) -> None:
