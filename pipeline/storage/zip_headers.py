@@ -25,6 +25,10 @@ PACKED_BLOCK = 64 << 10
 #: A directory has some hundred bytes per member; one beyond this is not believed.
 LARGEST_DIRECTORY = 1 << 30
 
+#: So many times the bytes of an archive are gone through to find where members end that do not say so, and of what their
+#: bytes inflate to, one of so many counts: a bomb inflates to a thousand times as much.
+MOST_SEARCHED, INFLATED = 4, 32
+
 LOCAL = struct.Struct("<4sHHHHHIIIHH")  # 4.3.7
 _CENTRAL = struct.Struct("<4sBBHHHHHIIIHHHHHII")  # 4.3.12
 _END = struct.Struct("<4sHHHHIIH")  # 4.3.16
@@ -226,9 +230,10 @@ def name_of(raw: bytes, flags: int, extra: bytes = b"") -> str:
 
 def _local_headers(archive: Archive, where: range) -> Iterator[Header]:
     """The members that begin `where`, by their own headers: all that there is of an archive whose end is lost."""
+    search = _Search(archive)
     position = _find(archive, b"PK\3\4", where.start)
     while position is not None and position in where:
-        header = _local_header(archive, position)
+        header = _local_header(archive, position, search)
         if header is None:
             position = _find(archive, b"PK\3\4", position + 4)
             continue
@@ -244,7 +249,7 @@ def _local_headers(archive: Archive, where: range) -> Iterator[Header]:
         position = following
 
 
-def _local_header(archive: Archive, at: int) -> Header | None:
+def _local_header(archive: Archive, at: int, search: _Search) -> Header | None:
     """The member whose header stands there; None if there is none."""
     data = archive.read_at(at, LOCAL.size)
     if len(data) < LOCAL.size:
@@ -259,7 +264,7 @@ def _local_header(archive: Archive, at: int) -> Header | None:
     start = at + LOCAL.size + n + e
     stated: tuple[int, int, int] | None = (packed, size, crc32)
     if flags & 8:  # 4.4.4: sizes and check sum stand behind the data, which has to be read to be passed
-        stated = _stated_behind(archive, start, method)
+        stated = search.behind(start, method)
     if stated is None or start + stated[0] > archive.stamp.size:
         damage, stated = CUT, (0, 0, 0)
     else:
@@ -269,22 +274,41 @@ def _local_header(archive: Archive, at: int) -> Header | None:
     return Header(raw, flags, method, modified, stated[2], stated[0], stated[1], at, extra, damage=damage)
 
 
-def _stated_behind(archive: Archive, start: int, method: int) -> tuple[int, int, int] | None:
-    """Packed size, size and CRC-32 of a member that is followed by them (4.3.9); None if they are not found."""
-    if method == DEFLATED:
-        unpacking = Unpacking(method, packed_bytes(archive, start, archive.stamp.size - start))
+class _Search:
+    """Looks for what stands behind members' data, and gives up when it has gone through the archive some times over: members
+    that each reach to its end are none that anybody packed."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._left = MOST_SEARCHED * archive.stamp.size
+
+    def behind(self, start: int, method: int) -> tuple[int, int, int] | None:
+        """Packed size, size and CRC-32 of a member that is followed by them (4.3.9); None if they are not found."""
+        if self._left <= 0:
+            return None
+        return self._behind_deflated(start) if method == DEFLATED else self._behind_mark(start)
+
+    def _behind_deflated(self, start: int) -> tuple[int, int, int] | None:
+        unpacking = Unpacking(DEFLATED, packed_bytes(self._archive, start, self._archive.stamp.size - start))
+        size = spent = 0
         try:
-            while unpacking.next_block():
-                pass
+            while spent <= self._left and (block := unpacking.next_block()):
+                size += len(block)
+                spent = unpacking.used + size // INFLATED
         except MediaError:
             return None
-        return _descriptor(archive, start, start + unpacking.used)
-    at = _find(archive, b"PK\7\x08", start)
-    while at is not None:
-        if stated := _descriptor(archive, start, at):
-            return stated
-        at = _find(archive, b"PK\7\x08", at + 4)
-    return None
+        finally:
+            self._left -= unpacking.used + size // INFLATED
+        return _descriptor(self._archive, start, start + unpacking.used) if self._left >= 0 else None
+
+    def _behind_mark(self, start: int) -> tuple[int, int, int] | None:
+        at = _find(self._archive, b"PK\7\x08", start)
+        while at is not None:
+            if stated := _descriptor(self._archive, start, at):
+                break
+            at = _find(self._archive, b"PK\7\x08", at + 4)
+        self._left -= (self._archive.stamp.size if at is None else at) - start
+        return stated if at is not None else None
 
 
 def _descriptor(archive: Archive, start: int, at: int) -> tuple[int, int, int] | None:
@@ -301,7 +325,7 @@ def _descriptor(archive: Archive, start: int, at: int) -> tuple[int, int, int] |
 
 def _find(archive: Archive, mark: bytes, start: int) -> int | None:
     """The first position from `start` where these four bytes stand."""
-    position, size = start, 1 << 20
+    position, size = start, 4 << 10  # in most cases it is near
     while block := archive.read_at(position, size):
         found = block.find(mark)
         if found >= 0:
@@ -309,6 +333,7 @@ def _find(archive: Archive, mark: bytes, start: int) -> int | None:
         if len(block) < size:
             return None
         position += size - len(mark) + 1
+        size = min(2 * size, 1 << 20)
     return None
 
 

@@ -16,7 +16,7 @@ def mutated(data: bytes, other: bytes, fields: Sequence[Field], random: Random) 
     broken = bytearray(data)
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 5, 8))):
         if not broken:
-            broken += other[: random.randrange(64)]
+            broken += other[: random.randrange(64)] or b"\0"
         if fields and random.random() < 0.6:
             _break_field(broken, fields, random)
         else:

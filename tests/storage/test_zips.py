@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from pipeline.item import Entry
 from pipeline.problems import MediaError
-from pipeline.storage.archives import Stamp, open_archive
+from pipeline.storage.archives import Archive, Stamp, open_archive
 from pipeline.storage.library import Library, opened
 from pipeline.storage.parts import Refused
 from pipeline.storage.unpacking import BLOCK
-from pipeline.storage.zip_headers import name_of
+from pipeline.storage.zip_headers import LOCAL, name_of, read_headers
 from pipeline.storage.zips import Member
 
 T = "Takeout/P/"
@@ -379,3 +379,32 @@ def test_a_directory_that_is_said_to_be_huge_takes_no_memory(tmp_path: Path) -> 
     archive = open_archive(str(path), Stamp.of(path.stat()))
     assert archive.read_at(4, 1 << 60) == b"PK\1\2" * 9
     assert archive.read_at(1 << 60, 4) == b""
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        LOCAL.pack(b"PK\3\4", 20, 8, 8, 0, 0x21, 0, 0, 0, 23, 0)
+        + b"n" * 23
+        + b"\0\xff\xff\0\0",  # 65,540 is 1,130 of them
+        LOCAL.pack(b"PK\3\4", 20, 8, 0, 0, 0x21, 0, 0, 0, 5, 0) + b"a.jpg",
+        LOCAL.pack(b"PK\3\4", 20, 0, 0, 0, 0x21, 0, 999, 999, 5, 0) + b"a.jpg",
+    ],
+    ids=["deflated to the end", "never followed by its size", "of a wrong size"],
+)
+def test_members_that_each_seem_to_reach_to_the_end_are_not_all_read_to_the_end(tmp_path: Path, unit: bytes) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(unit * (300_000 // len(unit)))
+    archive = Counting(str(path), Stamp.of(path.stat()))
+    headers, _ = read_headers(archive)
+    assert len(headers) > 5000
+    assert archive.counted < 200 * archive.stamp.size
+
+
+class Counting(Archive):
+    counted = 0
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        data = super().read_at(offset, length)
+        self.counted += len(data)
+        return data
