@@ -8,13 +8,12 @@ untitled), as labels.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from pipeline.takeout.names import medium_names, normal
+from pipeline.takeout.names import composed, medium_names, normal
 
 #: Kinds of folder: by year or by day of taking, an album, an album without a title (Google puts several into one folder,
 #: immich-go docs), the archive, the bin and the like, and all others.
@@ -178,4 +177,4 @@ def folder_agrees(folder: str, title: str) -> bool:
 
 
 def _letters(text: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFC", text).casefold() if c.isalnum())
+    return "".join(c for c in composed(text).casefold() if c.isalnum())

@@ -11,7 +11,6 @@ import json
 import math
 import re
 import reprlib
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipeline.problems import MediaError, Problem
+from pipeline.takeout.names import composed
 
 #: Two times of one moment, one of them perhaps of an unknown zone, are at most so far apart.
 ONE_MOMENT = timedelta(hours=26)
@@ -213,7 +213,7 @@ def is_album_name(name: str) -> bool:
     >>> is_album_name("Metadaten(1).json"), is_album_name("IMG_1.jpg.json")
     (True, False)
     """
-    return _ALBUM_NAME.fullmatch(unicodedata.normalize("NFC", name)) is not None
+    return _ALBUM_NAME.fullmatch(composed(name)) is not None
 
 
 def _load(data: bytes, only_objects: bool = True) -> tuple[Any, str, list[Problem]]:
@@ -271,7 +271,7 @@ def _clean(text: str) -> str:
 def _name_of(person: str) -> str:
     """A person's name, spelt so that equal names are equal."""
     person = _resolved(person)
-    return _clean(person if person.isascii() else unicodedata.normalize("NFC", person)).strip()
+    return _clean(person if person.isascii() else composed(person)).strip()
 
 
 def _resolved(text: str) -> str:

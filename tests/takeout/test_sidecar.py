@@ -174,6 +174,12 @@ def test_a_deep_value_costs_its_field_alone() -> None:
     assert [problem.kind for problem in problems] == ["wrong_type"]
 
 
+def test_marks_without_end_on_one_letter_take_no_time() -> None:
+    name = "e" + "\u0301\u0327" * 500_000
+    sidecar, _ = parse_sidecar(json.dumps({"title": name, "people": [{"name": name}, {"name": "Zoe\u0301"}]}).encode())
+    assert sidecar.people == (name, "Zo\u00e9")
+
+
 def test_a_zero_byte_is_escaped_as_it_would_end_the_text() -> None:
     sidecar, _ = parse_sidecar(b'{"title": "a\\u0000b", "people": [{"name": "\\u0000"}]}')
     assert (sidecar.title, sidecar.people) == (r"a\x00b", (r"\x00",))
