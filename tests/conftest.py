@@ -40,11 +40,11 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs ``takeout-index`` with the arguments given, in an empty folder."""
+    """Runs ``takeout-index`` with the arguments given, in an empty folder; `before` is a program to run it by."""
 
     def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "pipeline", *map(str, arguments)],
+            [*options.pop("before", ()), sys.executable, "-m", "pipeline", *map(str, arguments)],
             cwd=options.pop("cwd", tmp_path),
             capture_output=True,
             text=True,

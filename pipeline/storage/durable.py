@@ -25,6 +25,17 @@ def private_folder(path: Path) -> Path:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an error of the block that says what happened ("disk full"), but not where, as Arrow's and fsync's, say where."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and not error.filename:
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
+        raise
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary name to write to; it takes the name `path`, private (0600), when the block ends well.
 
@@ -34,13 +45,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     os.close(descriptor)
     try:
-        yield temporary
-        flush_to_disk(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno and not error.filename:  # Arrow says what happened ("disk full"), but not where
-            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
-        raise
+        with naming(path):
+            yield temporary
+            flush_to_disk(temporary)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,7 +75,8 @@ def flush_to_disk(path: Path) -> None:
     """fsync a file, or a folder's list of names."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -211,11 +211,22 @@ class Index:
     """The SQLite file while it is being written. Close it with `finish`."""
 
     def __init__(self, path: Path) -> None:
-        """Start a new index at `path`, which must not exist, in a folder private to the user."""
+        """Start a new index at `path`, which must not exist, in a folder private to the user. Raises OutputError."""
         path.touch(0o600, exist_ok=False)
         self._path = path
         # Its last step may be another thread's than the others; never two at a time.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._make_tables()
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise OutputError(f"cannot write {path}: {error}") from error
+        self._albums: dict[str, int] = {}
+        self._pending = 0
+        marks = ", ".join("?" * (len(_SCALARS) + 1))
+        self._insert = f"INSERT INTO media VALUES ({marks})"
+
+    def _make_tables(self) -> None:
         self._db.executescript(f"PRAGMA page_size = {PAGE}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
         self._db.execute(f"PRAGMA cache_size = -{CACHE_WHILE_FILLED}")
         self._db.execute(_create_table("media", _SCALARS, '"people" TEXT', "PRIMARY KEY (file_id)"))
@@ -223,10 +234,6 @@ class Index:
         self._db.executescript(_TABLES)
         self._db.execute("CREATE TEMP TABLE elsewhere (album_id INTEGER, file_id TEXT)")
         self._db.execute("CREATE TEMP TABLE portraits (file_id TEXT, name TEXT)")
-        self._albums: dict[str, int] = {}
-        self._pending = 0
-        marks = ", ".join("?" * (len(_SCALARS) + 1))
-        self._insert = f"INSERT INTO media VALUES ({marks})"
         self._db.execute("BEGIN")
 
     def add_albums(self, albums: Iterable[Album], aliases: Mapping[str, str]) -> None:

@@ -50,11 +50,24 @@ def opened_index(index: Path) -> Iterator[sqlite3.Connection]:
     try:
         address = f"file:{quote(str(index.absolute()))}?mode=ro&immutable=1"
         with closing(sqlite3.connect(address, uri=True)) as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
-                raise UsageError(f"{index} was written by another version: scan again")
+            written = db.execute("PRAGMA user_version").fetchone()[0]
+            if written > SCHEMA_VERSION:
+                raise UsageError(f"{index} was written by a newer version of this program: use that")
+            if written < SCHEMA_VERSION:
+                raise UsageError(f"{index} was written by an older version of this program: scan again")
             yield db
     except sqlite3.DatabaseError as error:
         raise UsageError(f"{index} is not an index of ours: {error}") from error
+
+
+def schema_of(index: Path) -> int:
+    """The version of the tables that an index has (PRAGMA user_version), which stands in its header; 0 if there is none."""
+    try:
+        with index.open("rb") as file:
+            header = file.read(64)
+    except FileNotFoundError:
+        return 0
+    return int.from_bytes(header[60:64], "big") if header.startswith(b"SQLite format 3\0") else 0
 
 
 def _case(db: sqlite3.Connection, path: str) -> Case:

@@ -28,8 +28,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.problems import OutputError
-from pipeline.record import COLUMNS, FILES, PARTITION, RECORD, Settled, with_settled
-from pipeline.storage.durable import flush_to_disk, private_folder, put_in_place, uninterrupted, whole_file
+from pipeline.record import COLUMNS, FILES, PARTITION, RECORD, SCHEMA_VERSION, Settled, with_settled
+from pipeline.storage.durable import flush_to_disk, naming, private_folder, put_in_place, uninterrupted, whole_file
+from pipeline.storage.lookup import schema_of
 from pipeline.storage.manifest import facts_path
 from pipeline.storage.published import Published, published_files, report_text
 
@@ -95,13 +96,17 @@ def claimed(folder: Path, fresh: bool = False) -> Iterator[Results]:
     finished shards, unless it ended well, and what is known of archives; to begin `fresh` is to have neither.
 
     Results that an earlier run had finished but not fully put in place are put in place first. Raises OutputError if the
-    folder cannot be written, is not a results folder, or another run holds it. The lock is the kernel's (flock), so a dead
-    holder's falls by itself.
+    folder cannot be written, is not a results folder, is a newer version's, or another run holds it. The lock is the kernel's
+    (flock), so a dead holder's falls by itself.
     """
     results = Results(folder)
     try:
         if folder.is_dir() and (strangers := _strangers(folder)):
             raise OutputError(f"{folder} holds other files ({strangers[0]}, …): give a new or a results folder")
+        if schema_of(folder / "index.sqlite") > SCHEMA_VERSION:
+            raise OutputError(
+                f"{folder} was written by a newer version of this program: use that, or give a new folder"
+            )
         private_folder(folder)
         private_folder(results.work)
         descriptor = os.open(results.work / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -113,8 +118,9 @@ def claimed(folder: Path, fresh: bool = False) -> Iterator[Results]:
         except OSError as error:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
             raise OutputError(f"{folder} is in use by another run (process {holder or 'unknown'})") from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with naming(results.work / "lock"):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         if (results.new / READY).exists():
             _put_all_in_place(results)
             _clear(results, KEPT)

@@ -54,7 +54,7 @@ def write_shard(rows: Iterable[Row], folder: str) -> list[ShardDone]:
     """Write the rows of one shard, of which it has one at least, and return what was done, the one element of its partition.
 
     The values of a row stand in the order of RECORD's columns."""
-    started_at = time.time()
+    started_at, began = time.time(), time.perf_counter()
     name = ""
     size = problems = 0
     times: list[tuple[float, ...]] = []
@@ -84,7 +84,8 @@ def write_shard(rows: Iterable[Row], folder: str) -> list[ShardDone]:
     spent: dict[str, float] = dict(zip(OPERATIONS, map(sum, zip(*times, strict=True)), strict=True))
     spent["write"] = time.perf_counter() - started
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    return [ShardDone(name, files, size, problems, spent, worker, started_at, time.time())]
+    ended_at = started_at + time.perf_counter() - began  # the clock may have been set back
+    return [ShardDone(name, files, size, problems, spent, worker, started_at, ended_at)]
 
 
 def read_shard(folder: str | Path, name: str) -> pa.Table:

@@ -6,8 +6,10 @@ The library is looked at with the standard library alone, not with what is being
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import stat
+import subprocess
 import tarfile
 import zipfile
 import zlib
@@ -21,6 +23,7 @@ from urllib.parse import unquote_to_bytes
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline.record import STATES
 
@@ -152,18 +155,16 @@ def fingerprint(folder: Path) -> dict[bytes, tuple[Any, ...]]:
     return found
 
 
-def nothing_left(results: Path, pid: int) -> None:
-    """No process of the run `pid`, which led a session, outlives it by ten seconds, and no temporary file is left."""
-    nothing_running(pid)
+def nothing_left(results: Path, pid: int | None = None) -> None:
+    """No temporary file is left, and no process of the run `pid`, which led a session, outlives it by ten seconds."""
+    if pid is not None:
+        nothing_running(pid)
     leftovers = [path for path in results.rglob("*") if path.suffix in (".tmp", ".aside") or path.name == "READY"]
     assert leftovers == []
-    kept = (
-        {"lock", "known"}
-        if (results / "run.json").exists()
-        else {"lock", "known", "shards", "manifest.arrow", "facts.arrow"}
-    )
     work = results / ".work"
-    assert not work.exists() or set(os.listdir(work)) <= kept
+    left = set(os.listdir(work)) if work.exists() else set()
+    planned = {"manifest.arrow", "facts.arrow", "shards"}  # of a run that was cut off
+    assert left - {"lock", "known"} <= (planned if "manifest.arrow" in left else set())
 
 
 def nothing_running(pid: int) -> None:
@@ -195,3 +196,13 @@ def listening(processes: Iterable[psutil.Process]) -> set[str]:
         with suppress(psutil.NoSuchProcess):
             found |= {each.laddr.ip for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN}
     return found
+
+
+def traced(*options: str) -> list[str]:
+    """What to run a program by so that strace does this to all of its processes. Skips the test where it cannot."""
+    if shutil.which("strace") is None:
+        pytest.skip("takes strace")
+    command = ["strace", "-f", "-qq", "-o", os.devnull, *options]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("strace may not trace here")
+    return command
