@@ -8,7 +8,10 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line."""
-    from pipeline.cli import run
+    try:
+        from pipeline.cli import run
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
     run()
 

@@ -74,6 +74,8 @@ def scan(
     library = Library.of(_as_list(inputs), settings.merge)
     folder = _output_folder(_as_list(inputs), output, library)
     watch = watch or Silent()
+    if settings.scheduler:
+        _warn_of_open(settings.scheduler, watch)
     if settings.profile:
         settings = replace(settings, profile=str(_profile_folder(settings, library, folder)))
     if settings.mode == "auto" and (note := measured().note):
@@ -176,7 +178,7 @@ def _read(
     The workers start while the listing grows, and are gone when this returns.
     """
     # All of it before a second thread imports distributed: a signal that ends an import here would leave it waiting for ever.
-    from pipeline.cluster import EarlyCluster, loopback_works
+    from pipeline.cluster import EarlyCluster, why_not_here
     from pipeline.storage import manifest  # noqa: F401
     from pipeline.storage.earlier import Earlier
     from pipeline.storage.shards import read_shard
@@ -209,8 +211,8 @@ def _read(
         mode = "parallel" if workers.started else given_mode(settings) or faster_mode(settings, files, to_read)
         if not files and mode == "parallel" and not workers.started:
             mode = "sequential"
-        if mode == "parallel" and not workers.started and not loopback_works():
-            watch.note("processes of this machine cannot talk to each other, as the loopback interface is down")
+        if mode == "parallel" and not workers.started and (reason := why_not_here(worker_processes(settings))):
+            watch.note(reason)
             mode = "sequential"
         watch.note(_found(plan, mode))
         if earlier.taken:
@@ -326,6 +328,17 @@ def given_cluster(address: str, profile: Path | None = None) -> AbstractContextM
     return existing_cluster(address, profile)
 
 
+def _warn_of_open(address: str, watch: Watch) -> None:
+    """Say so if what is sent to the scheduler of this address can be read and changed on the way."""
+    from pipeline.cluster import is_open
+
+    if is_open(address):
+        watch.note(
+            f"the scheduler at {address} is asked without TLS: what is sent is neither secret nor authenticated, and whoever "
+            "reaches it runs code as its workers' user (docs/reliability.md)"
+        )
+
+
 def compute_on(mode: str, workers: EarlyCluster, profile: Path | None = None) -> Compute:
     """What runs the graph in this mode: the caller's client, the local cluster, or this process."""
     from pipeline import cluster
@@ -372,7 +385,7 @@ def read_archives(
 
 def _archives_mode(settings: Settings, count: int, size: int) -> str:
     """Where archives are read that can only be read front to back, one after the other or side by side."""
-    from pipeline.cluster import loopback_works
+    from pipeline.cluster import why_not_here
 
     mode = given_mode(settings) or cost.archives_mode(
         count=count,
@@ -380,7 +393,7 @@ def _archives_mode(settings: Settings, count: int, size: int) -> str:
         processes=min(worker_processes(settings), cores()),
         constants=measured().constants or cost.MEASURED,
     )
-    return "sequential" if mode == "parallel" and not loopback_works() else mode
+    return "sequential" if mode == "parallel" and why_not_here(worker_processes(settings)) else mode
 
 
 @contextmanager
@@ -635,9 +648,9 @@ def _start_early(workers: EarlyCluster, settings: Settings, known: int, listing:
         settings, listing.media_files - known, int(listing.bytes_to_read * share)
     )
     if mode == "parallel":
-        from pipeline.cluster import loopback_works
+        from pipeline.cluster import why_not_here
 
-        if loopback_works():
+        if not why_not_here(worker_processes(settings)):
             workers.start()
 
 

@@ -345,7 +345,7 @@ def _measured(
     longest: float,
 ) -> tuple[list[Run], list[Setting]]:
     """Scan two samples by every setting, as long as there is time. Returns the runs, and the settings there was none for."""
-    from pipeline.cluster import loopback_works
+    from pipeline.cluster import why_not_here
 
     few = max(1, round(len(items) * SMALLER))
     # Shards as large as those of the whole, if one process works at them; several need some each, as they have of the whole.
@@ -354,8 +354,8 @@ def _measured(
     samples = {len(chosen): _write_sample(chosen, scratch) for chosen in (items, smaller)}
     scan = partial(_scan_apart, library, inputs, scratch / "results", settings)
     main, others = list(_main_settings(settings)), _other_settings(settings)
-    if not loopback_works():
-        watch.note("parallel scans are not measured: processes of this machine cannot talk to each other")
+    if reason := why_not_here(max(processes for _, _, processes in (*main, *others))):
+        watch.note(f"parallel scans are not measured: {reason}")
         main, others = main[:1], []
     runs: list[Run] = []
     begun = time.monotonic()

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -350,14 +351,15 @@ def _scan(
 
     with watching(quiet) as watch:
         report = scan_library(inputs, output, settings, watch)
-    if as_json:
-        _print_json(report)
-    else:
-        from pipeline.summary import print_next_steps, print_report
+    with _printing(f"the results are in {report['output']}, but "):
+        if as_json:
+            _print_json(report)
+        else:
+            from pipeline.summary import print_next_steps, print_report
 
-        print_report(report)
-        if after_demo:
-            print_next_steps(report)
+            print_report(report)
+            if after_demo:
+                print_next_steps(report)
     if report["problem_files"] and not after_demo:
         raise typer.Exit(PROBLEMS)
 
@@ -433,8 +435,12 @@ class _Stopped(KeyboardInterrupt):
         self.code = 128 + number
 
 
+_stopped: list[_Stopped] = []
+
+
 def _stop(number: int, _: object) -> NoReturn:
-    raise _Stopped(number)
+    _stopped.append(_Stopped(number))
+    raise _stopped[0]
 
 
 def _shown(text: object) -> str:
@@ -455,11 +461,51 @@ def _moment(value: Any) -> str:
 
 def run() -> None:
     """Run the command line and exit with its status."""
+    _speak_utf8()
+    os.umask(0o077)  # what is written is for the user alone from the first moment on, temporary files too
     for each in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(each) is signal.SIG_DFL:  # not under nohup
             signal.signal(each, _stop)
     try:
         app()
     except BrokenPipeError:  # the reader of our output has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _silence()
         sys.exit(FAILED)
+    except SystemExit as end:
+        # While modules are imported, and outside of a command, others take the signal for a Ctrl-C or a failure.
+        if _stopped and end.code in (FAILED, INTERRUPTED):
+            sys.exit(_stopped[0].code)
+        raise
+
+
+def _speak_utf8() -> None:
+    """Begin again in Python's UTF-8 mode where file names would be taken for something else, as in the C locale of old.
+
+    The names in a Takeout are UTF-8, whatever the locale says; that counts for what is printed, as far as it can be.
+    """
+    if sys.getfilesystemencoding() == "utf-8":
+        return
+    environment = os.environ | {"PYTHONUTF8": "1"}
+    environment.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding if sys.stdout else 'utf-8'}:backslashreplace")
+    os.execve(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]], environment)
+
+
+def _silence() -> None:
+    """Write nothing more to stdout, not even what is still to be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+@contextlib.contextmanager
+def _printing(before: str) -> Iterator[None]:
+    """Print to stdout, all of it; if that cannot be, say so, and what was done `before`."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from pipeline.problems import RunError
+
+        _silence()
+        raise RunError(f"{before}cannot print to stdout: {os.strerror(error.errno or 0)}") from error

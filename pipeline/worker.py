@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
 import ssl
 import sys
 
@@ -56,6 +57,7 @@ def _first_row() -> None:
         writer.write_table(pa.Table.from_pylist([row], schema=RECORD))
 
 
+os.umask(0o077)  # what a worker writes is for the user alone from the first moment on
 _first_row()
 gc.collect()
 gc.freeze()  # the collector would write to every page it visits, and each worker then have a copy of its own

@@ -1,20 +1,26 @@
 """What the program does where results cannot be written, and who else is at them."""
 
+import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline import Settings, scan
-from pipeline.record import SCHEMA_VERSION
+from pipeline.api import Clock
+from pipeline.item import OPERATIONS, Entry, MediaItem
+from pipeline.record import SCHEMA_VERSION, to_record
+from pipeline.storage.shards import write_shard
 from tests.conftest import Run
 from tests.faults.checks import assert_nothing_lost, fingerprint, nothing_left, same_tables, traced
 
@@ -127,6 +133,7 @@ def test_whoever_reads_or_locks_the_old_index_neither_stops_a_run_nor_loses_thei
     assert_nothing_lost(tmp_path / "out", synthetic)
 
 
+@pytest.mark.soak
 def test_journals_of_another_index_are_not_applied_to_the_new_one(
     synthetic: Path, scanned: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -144,7 +151,7 @@ def test_journals_of_another_index_are_not_applied_to_the_new_one(
 @pytest.mark.parametrize(
     ("mode", "room", "names"),
     [
-        ("sequential", 100, 500),
+        soak("sequential", 100, 500),
         ("parallel", 1200, 500),
         ("sequential", 20_000, 20),
         *(soak(mode, room, 500) for mode in MODES for room in (0, 50, 400, 800, 1600, 2000, 2400)),
@@ -191,17 +198,6 @@ def test_a_limit_on_the_size_of_files_is_named_like_a_full_disk(
     same_tables(tmp_path / "out", scanned)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_full_or_missing_folder_for_temporary_files_is_named_where_it_is_needed(
-    synthetic: Path, tmp_path: Path, run: Run, mode: str
-) -> None:
-    with small_disk(tmp_path / "disk", "size=1m,nr_inodes=4") as disk:
-        fill(disk, 0, 0)
-        done = run("scan", synthetic, "-o", "out", "--mode", mode, "--quiet", env=os.environ | {"TMPDIR": str(disk)})
-    if done.returncode != 3:
-        one_line(done, str(disk), "TMPDIR")
-
-
 @pytest.mark.parametrize("folder", ["out", soak(""), soak("out/new")])
 def test_results_on_a_read_only_disk_are_refused_before_any_work(
     synthetic: Path, scanned: Path, tmp_path: Path, run: Run, folder: str
@@ -223,7 +219,7 @@ def test_results_where_a_file_lies_are_refused(synthetic: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("mode", "number"),
-    [("sequential", 1), ("parallel", 5), *(soak(mode, number) for mode in MODES for number in (2, 3, 9, 12, 20))],
+    [("parallel", 5), *(soak(mode, number) for mode in MODES for number in (1, 2, 3, 9, 12, 20))],
 )
 def test_a_run_whose_bytes_may_not_have_reached_the_disk_has_not_succeeded(
     synthetic: Path, scanned: Path, tmp_path: Path, run: Run, mode: str, number: int
@@ -235,6 +231,142 @@ def test_a_run_whose_bytes_may_not_have_reached_the_disk_has_not_succeeded(
     same_tables(tmp_path / "out", scanned)
     assert run("scan", synthetic, "-o", "out", "--quiet").returncode == 3
     same_tables(tmp_path / "out", scanned)
+
+
+# What there is little of
+
+
+def test_with_few_open_files_it_says_so_and_runs_in_one_process(
+    synthetic: Path, scanned: Path, tmp_path: Path, run: Run
+) -> None:
+    command = ["scan", synthetic, "-o", "out", "--mode", "parallel", "--processes", 4]
+    done = run(*command, before=["prlimit", "--nofile=64:64"])
+    assert done.returncode == 3, done.stderr
+    assert "64 are allowed (ulimit -n)" in done.stderr
+    assert "Traceback" not in done.stderr
+    same_tables(tmp_path / "out", scanned)
+
+
+@pytest.mark.soak
+def test_it_asks_for_as_many_open_files_as_it_may_have(synthetic: Path, tmp_path: Path, run: Run) -> None:
+    command = ["scan", synthetic, "-o", "out", "--mode", "parallel", "--processes", 4, "--json"]
+    done = run(*command, before=["prlimit", "--nofile=64:4096"])
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["mode"] == "parallel"
+
+
+def test_a_long_path_for_temporary_files_does_not_stop_the_workers(
+    synthetic: Path, scanned: Path, tmp_path: Path, run: Run
+) -> None:
+    long = tmp_path / ("x" * 100) / ("y" * 100)
+    long.mkdir(parents=True)
+    command = ["scan", synthetic, "-o", long / "out", "--mode", "parallel", "--processes", 1, "--quiet"]
+    done = run(*command, env=os.environ | {"TMPDIR": str(long)})
+    assert (done.returncode, done.stderr) == (3, "")
+    same_tables(long / "out", scanned)
+
+
+def test_where_the_workers_sockets_can_be_nowhere_it_says_what_to_do(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from multiprocessing import process\n"
+        "from pipeline.cluster import ClusterError, local_cluster\n"
+        "process.current_process()._config['tempdir'] = sys.argv[1]\n"
+        "try:\n"
+        "    with local_cluster(1, pathlib.Path(sys.argv[1])):\n"
+        "        pass\n"
+        "except ClusterError as error:\n"
+        "    print(error)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / ("x" * 100))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "AF_UNIX path too long): set TMPDIR to a folder with some room and a short path" in done.stdout
+
+
+@pytest.mark.parametrize("mode", ["parallel", soak("sequential")])
+def test_without_a_home_and_a_locale_the_names_are_still_utf_8(
+    synthetic: Path, scanned: Path, tmp_path: Path, run: Run, mode: str
+) -> None:
+    poor = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = run("scan", synthetic, "-o", "out", "--mode", mode, "--processes", 1, env=poor)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.isascii()
+    same_tables(tmp_path / "out", scanned)
+
+
+# Who listens to it
+
+
+@pytest.mark.parametrize("redirection", ["--json >/dev/full", soak(">/dev/full")])
+def test_a_report_that_cannot_be_printed_says_where_the_results_are(
+    synthetic: Path, scanned: Path, tmp_path: Path, run: Run, redirection: str
+) -> None:
+    done = run("scan", synthetic, "-o", "out", "--quiet", before=through_a_shell(redirection))
+    one_line(done, f"the results are in {tmp_path / 'out'}, but cannot print to stdout: No space left on device")
+    same_tables(tmp_path / "out", scanned)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [("| head -1", 1), soak("2>&-", 3), soak(">&-", 3), soak("2>/dev/full", 3), soak(">&- 2>&-", 3)],
+)
+def test_a_run_that_nobody_listens_to_is_as_complete(
+    synthetic: Path, scanned: Path, tmp_path: Path, run: Run, redirection: str, code: int
+) -> None:
+    done = run("scan", synthetic, "-o", "out", before=through_a_shell(redirection))
+    assert done.returncode in (code, 3), done.stderr
+    assert "Traceback" not in done.stderr
+    same_tables(tmp_path / "out", scanned)
+
+
+def through_a_shell(redirection: str) -> list[str]:
+    """What to run a program by so that a shell redirects its output; the status is the program's."""
+    return ["bash", "-o", "pipefail", "-c", f'"$@" {redirection}', "bash"]
+
+
+# Signals
+
+
+@pytest.mark.parametrize(
+    "module", ["pydantic", "pyarrow.lib", soak("pipeline.settings"), soak("pipeline.cluster"), soak("distributed")]
+)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), soak(signal.SIGINT, 130)])
+def test_a_signal_while_modules_are_imported_ends_it_with_its_own_status(
+    synthetic: Path, tmp_path: Path, module: str, number: int, code: int
+) -> None:
+    if number != signal.SIGTERM and module != "pyarrow.lib":
+        pytest.skip("one module is enough for each further signal")
+    program = (
+        "import os, sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            sys.meta_path.remove(self)\n"
+        f"            os.kill(os.getpid(), {number})\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from pipeline.cli import run\n"
+        "run()\n"
+    )
+    command = [sys.executable, "-c", program, "scan", str(synthetic), "-o", str(tmp_path / "out"), "--mode", "parallel"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# The clock
+
+
+def test_a_clock_that_is_set_back_ends_nothing_before_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = count(1_700_000_000.0, -3600.0)
+    monkeypatch.setattr("pipeline.storage.shards.time.time", lambda: next(times))
+    row = to_record(MediaItem(media=Entry("Takeout/a.jpg", "part", 1), file_id="a"))
+    (done,) = write_shard([(row, (0.0,) * len(OPERATIONS), "shard")], str(tmp_path))
+    assert done.ended_at >= done.started_at
+    clock = Clock()
+    assert clock.now() >= clock.started_at
+
+
+# Any write
 
 
 @pytest.mark.soak
