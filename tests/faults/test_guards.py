@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from pipeline import Settings, scan
-from pipeline.api import Clock
 from pipeline.item import OPERATIONS, Entry, MediaItem
 from pipeline.record import SCHEMA_VERSION, to_record
 from pipeline.storage.shards import write_shard
+from pipeline.timing import Clock
 from tests.conftest import Run
 from tests.faults.checks import assert_nothing_lost, fingerprint, nothing_left, same_tables, traced
 
