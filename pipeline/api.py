@@ -21,6 +21,7 @@ from pipeline.documents import Document, read_document, unreadable_document
 from pipeline.interrupts import finishing
 from pipeline.item import OPERATIONS, Entry, MediaItem, stored_bytes, stored_text
 from pipeline.lean import give_back, without
+from pipeline.limits import NONE, Limits
 from pipeline.listing import ListedFile, Listing
 from pipeline.planning import Plan, Progress, made_from, make_plan, make_shards
 from pipeline.problems import Problem, RunError, UsageError, noting
@@ -178,7 +179,8 @@ def _read(
     The workers start while the listing grows, and are gone when this returns.
     """
     # All of it before a second thread imports distributed: a signal that ends an import here would leave it waiting for ever.
-    from pipeline.cluster import EarlyCluster, why_not_here
+    from pipeline.cluster import EarlyCluster, synchronous, why_not_here
+    from pipeline.graph import Reading
     from pipeline.storage import manifest  # noqa: F401
     from pipeline.storage.earlier import Earlier
     from pipeline.storage.shards import read_shard
@@ -202,7 +204,8 @@ def _read(
         index = open_index()
         watch.step(f"pairing {listing.count:,} files")
         with clock.stage("pair"):
-            date = partial(date_on, workers.compute, library) if workers.started else None
+            dating = workers.compute if workers.started else lambda: synchronous
+            date = partial(date_on, dating, library, limits_of(settings, "local"))
             plan = pair_library(listing, library, io_threads(settings), settings.verify_archives, date)
         with clock.stage("plan"):
             found = audit(plan, library.missing_parts())
@@ -230,14 +233,15 @@ def _read(
                 index.add_media(rows)
         watch.begin(files, size)
         with clock.stage("extract"):
-            graph = partial(
-                _graph,
+            graph = Reading(
                 library=library,
                 manifest=str(results.manifest),
                 shards=str(results.shards),
+                marks=str(results.scratch),
                 threads=threads_per_task(settings, mode),
                 all_tags=settings.all_tags,
                 verify=settings.verify_archives,
+                limits=limits_of(settings, mode),
             )
             with saying_what_is_left(done, earlier.taken, media), finishing(partial(watch.note, STOPPING)) as asked:
                 for shard in compute(graph, takewhile(lambda _: not asked(), dearest_first(references))):
@@ -254,7 +258,7 @@ def _read(
             media,
             earlier.taken,
             earlier.taken_bytes,
-            tuple(reference.name for reference in references),
+            in_order_of([reference.name for reference in references], done),
             workers.ready_s,
             found,
             archives,
@@ -271,6 +275,17 @@ def saying_what_is_left(done: Sequence[ShardDone], taken: int, media: int) -> It
         files = taken + sum(shard.files for shard in done)
         error.add_note(f"{files:,} of {media:,} photos and videos are done: the same command goes on from there")
         raise
+
+
+def in_order_of(planned: Sequence[str], done: Sequence[ShardDone]) -> tuple[str, ...]:
+    """The names of the shards that were written, in the order of the plan; of one that was split, side by side."""
+    places = {name: place for place, name in enumerate(planned)}
+
+    def place(name: str) -> tuple[int, int]:
+        shard, _, item = name.partition("-")
+        return places[shard], int(item or -1)
+
+    return tuple(sorted((each.name for each in done), key=place))
 
 
 def changed_parts(library: Library, told: Container[str]) -> Iterator[ListedFile]:
@@ -313,10 +328,9 @@ def write_plan(
     return references, to_read
 
 
-def _graph(references: Sequence[ShardRef], **values: Any) -> Any:
-    from pipeline.graph import build
-
-    return build(references, **values)
+def limits_of(settings: Settings, mode: str) -> Limits:
+    """What a file may take of the processes that read in this mode. Those of others are not ours to limit."""
+    return NONE if mode in ("scheduler", "client") else Limits(settings.file_seconds, settings.file_mb)
 
 
 def given_cluster(address: str, profile: Path | None = None) -> AbstractContextManager[Compute | None]:
@@ -339,13 +353,13 @@ def _warn_of_open(address: str, watch: Watch) -> None:
         )
 
 
-def compute_on(mode: str, workers: EarlyCluster, profile: Path | None = None) -> Compute:
+def compute_on(mode: str, workers: EarlyCluster | None, profile: Path | None = None) -> Compute:
     """What runs the graph in this mode: the caller's client, the local cluster, or this process."""
     from pipeline import cluster
 
     if mode == "client":
         return cluster.client_of_caller(profile)
-    return workers.compute() if mode == "parallel" else cluster.synchronous
+    return workers.compute() if mode == "parallel" and workers is not None else cluster.synchronous
 
 
 def read_archives(
@@ -365,13 +379,14 @@ def read_archives(
     tars = [part for part in library.tars() if settings.verify_archives or not is_known(known, part)]
     if not tars:
         return replace(library, known=str(known)), ()
-    from pipeline.cluster import synchronous
-    from pipeline.graph import build_listing
+    from pipeline.graph import ReadingArchives
+    from pipeline.stages import ArchiveRef
 
     size = sum(part.stamp.size for part in tars if part.stamp)
-    compute = given or synchronous
-    if workers is not None and given is None:
-        compute = compute_on(_archives_mode(settings, len(tars), size), workers)
+    mode = "sequential"
+    if workers is not None:
+        mode = "scheduler" if given else _archives_mode(settings, len(tars), size)
+    compute = given or compute_on(mode, workers)
 
     def so_far() -> tuple[int, int]:
         found = [progress(str(known), part) for part in tars]
@@ -379,7 +394,8 @@ def read_archives(
 
     watch.step(f"reading {len(tars):,} archives from front to back")
     with following(watch, so_far, size):
-        done = tuple(compute(partial(build_listing, known=str(known), all_tags=settings.all_tags), tars))
+        reading = ReadingArchives(str(known), settings.all_tags, limits_of(settings, mode))
+        done = tuple(compute(reading, [ArchiveRef(part) for part in tars]))
     return replace(library, known=str(known)), done
 
 
@@ -461,7 +477,8 @@ def pair_library(
         date = date or partial(_date_here, library, pool)
         while any(wanted := (listing.to_read(), listing.to_date())):
             unread, undated = wanted
-            documents = pool.map(partial(_read_document, library), unread, chunksize=16)
+            # All of them first: while threads are at work, no process should be forked.
+            documents = list(pool.map(partial(_read_document, library), unread, chunksize=16))
             recorded = date(undated) if undated else {}
             listing.learn(dict(documents), recorded)
         repeated = list(listing.repeated())
@@ -502,9 +519,11 @@ def _date_here(library: Library, pool: ThreadPoolExecutor, media: Sequence[Entry
     return dict(zip(media, pool.map(partial(recorded_at, library=library), media), strict=True))
 
 
-def date_on(compute: Callable[[], Compute], library: Library, media: Sequence[Entry]) -> dict[Entry, int | None]:
+def date_on(
+    compute: Callable[[], Compute], library: Library, limits: Limits, media: Sequence[Entry]
+) -> dict[Entry, int | None]:
     """The same on a cluster, whose workers have the map of time zones in memory already: it takes 34 MB."""
-    from pipeline.graph import build_dating
+    from pipeline.graph import Dating
     from pipeline.stages import Undated
 
     batches = [
@@ -512,7 +531,7 @@ def date_on(compute: Callable[[], Compute], library: Library, media: Sequence[En
         for start in range(0, len(media), DATED_AT_ONCE)
     ]
     found: dict[Entry, int | None] = {}
-    for dated in compute()(partial(build_dating, library=library), batches):
+    for dated in compute()(Dating(library, limits), batches):
         found |= dated
     return found
 

@@ -80,6 +80,12 @@ def scan(
         ),
     ] = None,
     merge: Merge = None,
+    file_seconds: Annotated[
+        int | None, typer.Option(help="Seconds without progress after which a file is given up. 0: never. Default: 15.")
+    ] = None,
+    file_mb: Annotated[
+        int | None, typer.Option(help="Megabytes of memory that a file may take. 0: any. Default: 512.")
+    ] = None,
     fresh: Annotated[
         bool | None, typer.Option("--fresh/--no-fresh", help="Read every file again, whatever earlier runs know.")
     ] = None,
@@ -107,6 +113,8 @@ def scan(
         "all_tags": all_tags,
         "verify_archives": verify_archives,
         "merge": merge,
+        "file_seconds": file_seconds,
+        "file_mb": file_mb,
         "fresh": fresh,
         "profile": profile,
     }

@@ -21,31 +21,47 @@ import sys
 import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
-from itertools import chain, count
+from itertools import chain, count, islice
 from multiprocessing import spawn
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dask
 import dask.config
 from dask.local import get_sync
 
+from pipeline.forked import ENDING, DiedError, Forked
 from pipeline.lean import is_ours, without
 from pipeline.problems import RunError
 from pipeline.storage.durable import whole_file
 
-#: Makes the graph of some references, with one partition for each: of shards, or of archives, which have names.
-Build = Callable[[Sequence[Any]], Any]
-#: Runs the graph that a Build makes, and yields what its partitions return, in the order in which they finish.
-Compute = Callable[[Build, Sequence[Any]], Iterator[Any]]
+
+class Build(Protocol):
+    """Makes the graph of some references, with one partition for each: of shards, or of archives, which have names."""
+
+    def __call__(self, references: Sequence[Any], /) -> Any:
+        """The graph."""
+
+    def after_death(self, reference: Any, kind: str) -> Sequence[Any]:
+        """What is to be done instead, after a process has died over the reference, of what kind of problem."""
+
+
+#: Runs the graph that a Build makes, and yields what its partitions return, in the order in which they finish. References are
+#: taken as there is room for them: who is asked to end gives no more.
+Compute = Callable[[Build, Iterable[Any]], Iterator[Any]]
 
 #: Shards that the scheduler has at a time, for each thread of the workers: one at work, others at hand. Neither its memory nor
 #: ours grows with the library.
 AHEAD = 4
+#: Deaths one after the other, with nothing done or learnt in between, that are no longer taken for a file's doing. Each takes
+#: all the references along that its worker had at hand.
+MOST_DEATHS = 200
+#: Seconds without a worker that are waited for one, and after which it is looked whether there are some.
+PATIENCE, LOOK_AFTER = 60.0, 5.0
 
 _LOCAL = {
     # Forked from a server that has imported everything once: starts in a third of spawn's time, shares its memory.
@@ -89,10 +105,10 @@ def _start_fork_server(scratch: Path) -> None:
     from multiprocessing import resource_tracker
     from multiprocessing.forkserver import ensure_running
 
-    # Ctrl-C reaches all processes of a terminal; only the driver is to act on it. A mask is handed down from this thread;
-    # starting the resource tracker undoes it, so that comes first.
+    # Ctrl-C reaches all processes of a terminal, the end of a service all of it: only the driver is to act. A mask is handed
+    # down from this thread; starting the resource tracker undoes it, so that comes first.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         ensure_running()
     finally:
@@ -137,12 +153,46 @@ def _stop_fork_server() -> None:
         _forkserver._stop()  # type: ignore[attr-defined]
 
 
-def synchronous(build: Build, references: Sequence[Any]) -> Iterator[Any]:
-    """Dask's synchronous scheduler: one shard after the other, in this thread."""
-    for reference in references:
-        yield from build([reference]).compute(
-            scheduler=get_sync
-        )  # by its name, dask would import distributed to find it
+def synchronous(build: Build, references: Iterable[Any], isolate: bool = True) -> Iterator[Any]:
+    """Dask's synchronous scheduler: one shard after the other, in a process beside this one, which waits for it.
+
+    Not to `isolate` it is for debugging: what kills a reader then kills the program.
+    """
+
+    def read(reference: Any) -> list[Any]:
+        # by its name, dask would import distributed to find it
+        return list(build([reference]).compute(scheduler=get_sync))
+
+    if not isolate:
+        for reference in references:
+            yield from read(reference)
+        return
+    waiting = iter(references)
+    again: deque[Any] = deque()
+    deaths = 0
+    with Forked(read) as reader:
+        while (reference := again.popleft() if again else next(waiting, None)) is not None:
+            try:
+                finished = reader.call(reference)
+            except (DiedError, MemoryError) as error:
+                instead, deaths = _instead(build, reference, error, deaths)
+                again.extend(instead)
+            else:
+                deaths = 0
+                yield from finished
+
+
+def _instead(build: Build, reference: Any, error: Exception, deaths: int) -> tuple[Sequence[Any], int]:
+    """What is to be done after a death over the reference, and how many deaths in a row that is over which nothing was learnt.
+
+    Raises ClusterError if these are no longer the files' doing.
+    """
+    kind = "too_much_memory" if isinstance(error, MemoryError) else "crashed"
+    instead = build.after_death(reference, kind)
+    deaths = deaths + 1 if list(instead) == [reference] else 0
+    if deaths > MOST_DEATHS:
+        raise ClusterError("processes die one after the other, with nothing done: is memory short?")
+    return instead, deaths
 
 
 @contextmanager
@@ -393,7 +443,7 @@ def _on(client: Any, profile: Path | None = None) -> Compute:
         profile.with_stem(f"{profile.stem}{number}") for number in chain([""], (f"-{each}" for each in count(2)))
     )
 
-    def compute(build: Build, references: Sequence[Any]) -> Iterator[Any]:
+    def compute(build: Build, references: Iterable[Any]) -> Iterator[Any]:
         with _reporting(client, next(reports)):
             yield from _computing(client)(build, references)
 
@@ -403,21 +453,25 @@ def _on(client: Any, profile: Path | None = None) -> Compute:
 def _computing(client: Any) -> Compute:
     from distributed import KilledWorker, as_completed
 
-    def compute(build: Build, references: Sequence[Any]) -> Iterator[Any]:
-        waiting = deque(references)
+    def compute(build: Build, references: Iterable[Any]) -> Iterator[Any]:
+        waiting = iter(references)
+        again: deque[Any] = deque()
+        deaths = 0
         done = as_completed(loop=client.loop)
         in_flight: dict[str, Any] = {}
-        died: set[Any] = set()
         first = 0
 
         def submit() -> None:
-            nonlocal first
-            if not waiting:
-                return
+            while again:  # each by itself: they may be of several kinds
+                compute_window([again.popleft()])
             threads = max(sum(client.nthreads().values()), 1)
             if len(in_flight) > (AHEAD - 1) * threads:
                 return
-            window = [waiting.popleft() for _ in range(min(AHEAD * threads - len(in_flight), len(waiting)))]
+            if window := list(islice(waiting, AHEAD * threads - len(in_flight))):
+                compute_window(window)
+
+        def compute_window(window: list[Any]) -> None:
+            nonlocal first
             # Under a name of its own, each would have another task wait for it, and that alone would have the rank.
             with dask.config.set({"optimization.fuse.rename-keys": False}):
                 tasks = build(window).to_delayed()
@@ -429,22 +483,41 @@ def _computing(client: Any) -> Compute:
 
         submit()
         while in_flight:
+            _wait_for(done, client)
             future = next(done)
             reference = in_flight.pop(future.key)
             finished: Sequence[Any] = ()
             try:
                 finished = future.result()
-            except KilledWorker as error:
-                # Once may be somebody else's doing, or a neighbour's: a worker takes all of its tasks along.
-                if reference in died:
-                    raise ClusterError(
-                        f"a worker died twice over {reference.name}: killed, out of memory, or by a file that "
-                        "crashes a reader (--mode sequential shows where)"
-                    ) from error
-                died.add(reference)
-                waiting.append(reference)
-                future.release()  # or the same task, asked for again, would still be the failed one
+            except (KilledWorker, MemoryError) as error:
+                # A worker takes all of its tasks along.
+                # Or the same task, asked for again, would still be the failed one: released when the client's loop comes to it.
+                future.release()
+                client.sync(_nothing)
+                instead, deaths = _instead(build, reference, error, deaths)
+                again.extend(instead)
+            else:
+                deaths = 0
             submit()  # before what is finished is looked at, which takes its time
             yield from finished
 
     return compute
+
+
+async def _nothing() -> None:
+    """To wait until all has been done that a loop was asked for before."""
+
+
+def _wait_for(done: Any, client: Any) -> None:
+    """Wait until something is done. Raises ClusterError if there are no workers, and none comes."""
+    alone_since = None
+    while not done.has_ready():
+        with done.thread_condition:
+            if done.has_ready() or done.thread_condition.wait(LOOK_AFTER):
+                continue
+        if client.nthreads():
+            alone_since = None
+        elif alone_since is None:
+            alone_since = time.monotonic()
+        elif time.monotonic() - alone_since > PATIENCE:
+            raise ClusterError(f"there have been no workers for {PATIENCE:.0f} seconds")

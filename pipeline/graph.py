@@ -1,53 +1,138 @@
-"""The dataflow: the stages as Dask bags. The only file that imports dask.bag; it builds and computes nothing."""
+"""The dataflow: the stages as Dask bags. The only file that imports dask.bag; it builds and computes nothing.
+
+Each of its three graphs is made of references, one partition for each, and knows how to go on when a process has died over one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import dask.bag as db
 
-from pipeline.stages import Undated, date_media, extract, make_rows, read_archive, read_sidecars
+from pipeline.alone import Task, work_alone
+from pipeline.limits import NONE, Limits
+from pipeline.stages import (
+    ArchiveRef,
+    Undated,
+    archive_mark,
+    date_media,
+    extract,
+    hand_in,
+    hand_out,
+    make_rows,
+    read_archive,
+    read_sidecars,
+)
 from pipeline.storage.library import Library
 from pipeline.storage.manifest import ShardRef, read_items
-from pipeline.storage.parts import Part
+from pipeline.storage.marks import mark_path, take_mark
 from pipeline.storage.shards import write_shard
 
+#: Deaths over one reference that say nothing of what it was, until it is no longer tried as it stands.
+MOST_DEATHS = 3
 
-def build(
-    references: Sequence[ShardRef],
-    library: Library,
-    manifest: str,
-    shards: str,
-    *,
-    threads: int,
-    all_tags: bool,
-    verify: bool,
-) -> db.Bag:
+
+@dataclass(frozen=True, slots=True)
+class Reading:
     """The bag whose one partition per shard is that shard's ShardDone.
 
     Its elements are shard references; a task reads its own slice of the manifest, keeps everything else to itself
-    and leaves the rows in the folder `shards`. `threads` I/O threads per task run ahead of extraction (0: none);
-    `verify` has members of archives read whole.
-
-    A chain is fused into one task, whose rows are never together. If its end asked for the reference again there would be
-    two, and all rows of a shard the result of the one that waits for the other.
+    and leaves the rows in the folder `shards`; in `marks` it tells how far it is. `threads` I/O threads per task run ahead of
+    extraction (0: none); `verify` has members of archives read whole. `limits` are set to the process that a task runs in.
     """
-    names = db.from_sequence(references, npartitions=len(references))
-    return (
-        names.map(read_items, manifest)
-        .flatten()
-        .map_partitions(read_sidecars, library, threads)
-        .map(extract, all_tags, verify)
-        .map(make_rows)
-        .map_partitions(write_shard, shards)
-    )
+
+    library: Library
+    manifest: str
+    shards: str
+    marks: str
+    threads: int
+    all_tags: bool
+    verify: bool
+    limits: Limits = NONE
+
+    def __call__(self, references: Sequence[ShardRef]) -> db.Bag:
+        """Its graph for these shards: all of them whole, or one of which some items are worked on alone.
+
+        A chain is fused into one task, whose rows are never together. If its end asked for the reference again there would be
+        two, and all rows of a shard the result of the one that waits for the other.
+        """
+        names = db.from_sequence(references, npartitions=len(references))
+        if references[0].alone:
+            task = Task(self.library, self.shards, self.all_tags, self.verify, self.limits)
+            return names.map(work_alone, self.manifest, task).flatten()
+        return (
+            names.map(read_items, self.manifest)
+            .flatten()
+            .map_partitions(hand_out, self.marks, self.limits, self.threads)
+            .map_partitions(read_sidecars, self.library, self.threads)
+            .map(extract, self.all_tags, self.verify)
+            .map(make_rows)
+            .map_partitions(hand_in)
+            .map_partitions(write_shard, self.shards, self.marks)
+        )
+
+    def after_death(self, reference: ShardRef, kind: str) -> list[ShardRef]:
+        """The shard without the items that were at work, and these alone; the second time, all of its items are.
+
+        A task that had not begun was somebody else's victim.
+        """
+        found = take_mark(mark_path(self.marks, reference.name))
+        if found is None or reference.alone:
+            return [reference]
+        if found.begun == found.finished and reference.deaths < MOST_DEATHS:
+            return [reference._replace(deaths=reference.deaths + 1)]
+        everything = len(read_items(reference._replace(left_out=()), self.manifest))
+        left = [at for at in range(everything) if at not in reference.left_out]
+        if found.begun == found.finished or reference.left_out:
+            return [reference._replace(left_out=(), alone=tuple(left))]
+        suspects = tuple(left[found.finished : found.begun])
+        alone = reference._replace(alone=suspects)
+        return [alone, reference._replace(left_out=suspects)] if len(suspects) < len(left) else [alone]
 
 
-def build_listing(parts: Sequence[Part], known: str, all_tags: bool) -> db.Bag:
+@dataclass(frozen=True, slots=True)
+class ReadingArchives:
     """The bag of one ArchiveRead per archive that can only be read front to back: its listing is its extraction."""
-    return db.from_sequence(parts, npartitions=len(parts)).map(read_archive, known, all_tags)
+
+    known: str
+    all_tags: bool
+    limits: Limits = NONE
+
+    def __call__(self, references: Sequence[ArchiveRef]) -> db.Bag:
+        """Its graph for these archives."""
+        archives = db.from_sequence(references, npartitions=len(references))
+        return archives.map(read_archive, self.known, self.all_tags, self.limits)
+
+    def after_death(self, reference: ArchiveRef, kind: str) -> list[ArchiveRef]:
+        """The archive again. The second time that a process dies over a member, that is passed over."""
+        found = take_mark(archive_mark(self.known, reference.part))
+        if found is None:
+            return [reference]
+        kind = "too_slow" if found.too_slow else kind
+        if found.begun > found.finished:
+            if found.finished == reference.suspect:
+                return [reference._replace(suspect=-1, passed=(*reference.passed, (found.finished, kind)), deaths=0)]
+            return [reference._replace(suspect=found.finished)]
+        if reference.deaths < MOST_DEATHS:
+            return [reference._replace(deaths=reference.deaths + 1)]
+        return [reference._replace(closed=kind)]
 
 
-def build_dating(undated: Sequence[Undated], library: Library) -> db.Bag:
+@dataclass(frozen=True, slots=True)
+class Dating:
     """The bag of what some media say of their time, one dict for each Undated."""
-    return db.from_sequence(undated, npartitions=len(undated)).map(date_media, library)
+
+    library: Library
+    limits: Limits = NONE
+
+    def __call__(self, references: Sequence[Undated]) -> db.Bag:
+        """Its graph for these media."""
+        undated = db.from_sequence(references, npartitions=len(references))
+        return undated.map(date_media, self.library, self.limits)
+
+    def after_death(self, reference: Undated, kind: str) -> list[Undated]:
+        """Its media one by one; one that two processes have died over says nothing."""
+        if len(reference.media) > 1:
+            return [replace(reference, media=(each,)) for each in reference.media]
+        return [replace(reference, deaths=reference.deaths + 1)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Kinds of problems that may be gone another time, though the file is the same: rights, disks, a file that was being written.
 TRANSIENT = frozenset({"unreadable", "vanished", "changed", "not_a_file"})
@@ -25,6 +25,20 @@ class Problem:
     stage: str
     kind: str
     message: str
+
+
+#: Kinds of problems that a process has died of, or would have: files with one are `failed`, whatever else is known of them.
+DEADLY = frozenset({"crashed", "too_slow", "too_much_memory"})
+
+
+def death(kind: str, how: str = "", seconds: int = 0) -> Problem:
+    """The problem of a file over which a process dies, one of DEADLY; `how` it died, or so many `seconds` after."""
+    message = {
+        "crashed": "a reader crashed on it",
+        "too_slow": f"a reader was cut off, as nothing had gone on for {seconds} seconds (--file-seconds)",
+        "too_much_memory": "a reader wanted more memory than it may have for one file (--file-mb)",
+    }[kind]
+    return Problem("read", kind, f"{message} ({how})" if how else message)
 
 
 class RunError(Exception):
@@ -56,8 +70,10 @@ class MediaError(Exception):
         return str(self).partition(": ")[2] or str(self)
 
 
-def describe(error: Exception, stage: str) -> Problem:
+def describe(error: BaseException, stage: str) -> Problem:
     """The Problem that an exception raised by reading or parsing one input file amounts to."""
+    if isinstance(error, SystemExit | RecursionError) and stage not in _OF_TEXT:
+        return replace(death("crashed", type(error).__name__), stage=stage)
     if isinstance(error, MediaError):
         return Problem(stage, error.kind, error.message)
     if isinstance(error, FileNotFoundError):
@@ -70,11 +86,16 @@ def describe(error: Exception, stage: str) -> Problem:
     return Problem(stage, "damaged", f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
+#: Stages of JSON files, of which one that is nested too deeply is merely no JSON file.
+_OF_TEXT = ("list", "sidecar")
+
+
 class noting:  # noqa: N801  # reads as what it does
     """Turn an exception of the block into a Problem appended to `problems`.
 
     The one place that catches `Exception`. Keep what stands under it to one parser's call on one file's bytes. What ends a run,
-    as a work folder that cannot be read back, and running out of descriptors are no answers about a file, and are raised.
+    as a work folder that cannot be read back, and running out of descriptors or memory are no answers about a file, and are
+    raised: memory is all threads' of a process. A parser that means to end the program is an answer.
     """
 
     # A class, as half a dozen of them are entered for every file: contextlib's take four times as long.
@@ -87,12 +108,14 @@ class noting:  # noqa: N801  # reads as what it does
         """Nothing is to be prepared."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, RunError) or out_of_descriptors(error):
+        if error is None or not isinstance(error, Exception | SystemExit):
+            return False
+        if isinstance(error, RunError | MemoryError) or out_of_descriptors(error):
             return False
         self._problems.append(describe(error, self._stage))
         return True
 
 
-def out_of_descriptors(error: Exception) -> bool:
+def out_of_descriptors(error: BaseException) -> bool:
     """The error is that no more files can be opened."""
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)

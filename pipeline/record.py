@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.item import Content, MediaItem, stored_bytes, stored_text
 from pipeline.media.facts import Clip, Exif, Picture
 from pipeline.media.sniff import mime_mismatch
-from pipeline.problems import Problem
+from pipeline.problems import DEADLY, Problem
 from pipeline.resolve import Known, resolve
 from pipeline.takeout.names import split_extension, title_agrees
 from pipeline.takeout.sidecar import Sidecar
@@ -170,7 +170,12 @@ COLUMNS: tuple[Column, ...] = (
         "Digest of all that the row is made from, 16 hex digits for the file's bytes and 16 for everything",
     ),
     # outcome
-    Column("status", TEXT, "ok, partial (some facts could not be read) or failed (none could)", facet=True),
+    Column(
+        "status",
+        TEXT,
+        "ok, partial (some facts could not be read) or failed (none could, or a reader died of it)",
+        facet=True,
+    ),
     Column("problems", pa.list_(PROBLEM), "What went wrong with this file"),
 )
 
@@ -226,8 +231,11 @@ def from_time(moment: datetime) -> int:
 
 
 def status(item: MediaItem, problems: Sequence[Problem]) -> str:
-    """``failed`` if the bytes could not be read or mean nothing to us, ``partial`` if anything was amiss, else ``ok``."""
-    if item.content is None or (item.kind == "other" and any(p.stage not in _BESIDE for p in problems)):
+    """``failed`` if the bytes could not be read, mean nothing to us or killed a reader; ``partial`` if anything was amiss, else
+    ``ok``."""
+    if item.content is None or any(
+        p.kind in DEADLY or (item.kind == "other" and p.stage not in _BESIDE) for p in problems
+    ):
         return "failed"
     return "partial" if problems else "ok"
 

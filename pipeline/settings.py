@@ -32,12 +32,20 @@ class Settings:
     verify_archives: bool = False  # read every byte of archives, and compare with their check sums
     merge: bool = False  # several exports are parts of one library
     fresh: bool = False  # know nothing of earlier runs: read every file again
+    file_seconds: int = 15  # that a file may keep a process without anything going on; 0: for ever
+    file_mb: int = 512  # of memory that a file may take; 0: all
     profile: str = ""  # folder for Dask's performance report and the times of shards and operations
 
     def __post_init__(self) -> None:
         if self.mode not in ("auto", "sequential", "parallel"):
             raise SettingsError(f"mode must be auto, sequential or parallel, not {self.mode!r}")
-        for name, most in (("threads", 1024), ("processes", 512), ("shard_files", 1_000_000)):
+        for name, most in (
+            ("threads", 1024),
+            ("processes", 512),
+            ("shard_files", 1_000_000),
+            ("file_seconds", 1_000_000),
+            ("file_mb", 1 << 24),
+        ):
             if not 0 <= getattr(self, name) <= most:
                 raise SettingsError(f"{name} must be 0 to {most:,}, not {getattr(self, name):,}")
 

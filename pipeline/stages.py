@@ -7,11 +7,13 @@ already wait for the next ones.
 from __future__ import annotations
 
 import mmap
+import os
 import resource
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
@@ -20,14 +22,16 @@ from typing import NamedTuple
 from zlib_ng import zlib_ng
 
 from pipeline.item import OPERATIONS, Content, Entry, MediaItem
+from pipeline.limits import Limits, limited, progress
 from pipeline.media.facts import Clip, Exif, Picture
 from pipeline.media.read import FileFacts, read_facts
-from pipeline.problems import MediaError, Problem, noting
+from pipeline.problems import MediaError, Problem, death, noting
 from pipeline.record import to_record, with_facts
 from pipeline.resolve import Known, own_time
 from pipeline.storage.files import OpenFile
-from pipeline.storage.known import KnownWriter, writing
+from pipeline.storage.known import KnownWriter, known_name, writing
 from pipeline.storage.library import InputFile, Library, opened
+from pipeline.storage.marks import Mark, mark_path, remove_mark
 from pipeline.storage.parts import Part
 from pipeline.storage.shards import Row
 from pipeline.storage.tars import ENDS_INSIDE, TarMember, read_tar
@@ -74,6 +78,37 @@ def _waiting_for(library: Library) -> _Waiting:
     if _own.waiting.library != library:
         _own.waiting = _Waiting(library)
     return _own.waiting
+
+
+def hand_out(items: Iterable[MediaItem], marks: str, limits: Limits, threads: int) -> Iterator[MediaItem]:
+    """The items, with a mark in the folder `marks` of how many were asked for, and this process limited until all are done.
+
+    All are of one shard, which then is done in the hands of `hand_in`.
+    """
+    counts = None
+    for number, item in enumerate(items, 1):
+        if counts is None:
+            mark = _own.task.enter_context(closing(Mark(mark_path(marks, item.shard))))
+            counts = _own.counts = mark.counts
+            _own.task.enter_context(limited(limits, mark.descriptor, threads))
+        counts[0] = number
+        progress()
+        yield item
+
+
+def hand_in(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, each noted as finished in the mark that `hand_out` has made. Raises MemoryError."""
+    short = False
+    try:
+        for number, row in enumerate(rows, 1):
+            _own.counts[1] = number
+            yield row
+    except MemoryError:
+        short = True
+    finally:
+        _own.task.close()
+    if short:  # anew: the other has hold of all that was in memory
+        raise MemoryError
 
 
 def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) -> Iterator[Opened]:
@@ -129,6 +164,25 @@ def _ahead(
 
 
 def _open_item(item: MediaItem, library: Library, ahead: bool = False) -> Opened:
+    item = with_sidecar(item, library)
+    problems: list[Problem] = []
+    spent = dict(zip(OPERATIONS, item.spent, strict=True))
+    started = perf_counter()
+    media = None
+    known = library.facts_of(item.media)
+    if known is None and item.content is None:  # nor has an earlier run read it
+        with noting(problems, "read"):
+            media = library.open(item.media)
+        spent["open"], started = _lap(started)
+        if media is not None:
+            media.read_ahead(BLOCK) if ahead else media.look()
+            spent["content_read"], _ = _lap(started)
+    item = item._replace(problems=(*item.problems, *problems), spent=tuple(spent.values()))
+    return (item if known is None else with_facts(item, known)), media
+
+
+def with_sidecar(item: MediaItem, library: Library) -> MediaItem:
+    """The item with its sidecar parsed, if it has one."""
     problems: list[Problem] = []
     spent = _no_time()
     document = None
@@ -143,21 +197,11 @@ def _open_item(item: MediaItem, library: Library, ahead: bool = False) -> Opened
                 document, found = parse_sidecar(data)
                 problems.extend(found)
         spent["sidecar_parse"], started = _lap(started)
-    media = None
-    known = library.facts_of(item.media)
-    if known is None and item.content is None:  # nor has an earlier run read it
-        with noting(problems, "read"):
-            media = library.open(item.media)
-        spent["open"], started = _lap(started)
-        if media is not None:
-            media.read_ahead(BLOCK) if ahead else media.look()
-            spent["content_read"], _ = _lap(started)
-    item = item._replace(document=document, problems=(*item.problems, *problems), spent=tuple(spent.values()))
-    return (item if known is None else with_facts(item, known)), media
+    return item._replace(document=document, problems=(*item.problems, *problems), spent=tuple(spent.values()))
 
 
-def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> MediaItem:
-    """The item with everything that its bytes say.
+def extract(opened: Opened, all_tags: bool = False, verify: bool = False, metadata: bool = True) -> MediaItem:
+    """The item with everything that its bytes say; without `metadata` only CRC-32 and size.
 
     A folder's file is read whole, in one pass. Of a zip's member, whose size and CRC-32 the archive states, only what metadata
     needs is read, unless to `verify` is asked for. A tar's member passes once, whole.
@@ -181,12 +225,12 @@ def extract(opened: Opened, all_tags: bool = False, verify: bool = False) -> Med
                 started = perf_counter()
                 head = file.begin(MEMBER_HEAD, verify)
                 spent["content_read"] += perf_counter() - started
-        if head:
+        if head and metadata:
             facts = read_facts(file, head, item.media.name, all_tags)
             for operation, seconds in facts.spent.items():
                 spent[operation] += seconds
             problems.extend(facts.problems)
-        elif head is not None:
+        elif head == b"":
             problems.append(Problem("read", "empty", "the file has no bytes"))
         if not isinstance(file, OpenFile):
             problems.extend(file.problems)
@@ -216,6 +260,8 @@ class _Own(threading.local):
         # fraction of the speed on some processors.
         self.buffer = memoryview(mmap.mmap(-1, BLOCK))
         self.waiting = _Waiting(None)
+        self.task = ExitStack()  # what is to be closed when the task is done
+        self.counts: memoryview[int]  # of its mark
 
 
 _own = _Own()
@@ -230,6 +276,7 @@ def _read_content(file: OpenFile, spent: dict[str, float]) -> tuple[Content, byt
     started = perf_counter()
     while block := file.first if not size and file.first else buffer[: file.read_into(buffer)]:
         read = perf_counter()
+        progress()
         length = len(block)
         crc = zlib_ng.crc32(block, crc)
         if size < HEAD:
@@ -256,27 +303,65 @@ class ArchiveRead:
     spent: dict[str, float]  # seconds of each operation; what is none of the others is reading
 
 
-def read_archive(part: Part, folder: str, all_tags: bool) -> ArchiveRead:
+class ArchiveRef(NamedTuple):
+    """What the graph carries of an archive that can only be read front to back, and what is known of deaths over it."""
+
+    part: Part
+    suspect: int = -1  # the member that a process died over
+    passed: tuple[tuple[int, str], ...] = ()  # those that two died over, and of what kind that was (`problems.DEADLY`)
+    closed: str = ""  # the kind, where it was no member
+    deaths: int = 0
+
+    @property
+    def name(self) -> str:
+        """The part's."""
+        return self.part.name
+
+
+def archive_mark(folder: str, part: Part) -> str:
+    """The mark of the task that reads an archive."""
+    return mark_path(folder, known_name(part))
+
+
+def read_archive(reference: ArchiveRef, folder: str, all_tags: bool, limits: Limits) -> ArchiveRead:
     """Read an archive that can only be read front to back: its one pass is listing and extraction.
 
     What its members say is then known in `folder` (`storage.known`); nothing of it is unpacked.
     """
     started = perf_counter()
+    part = reference.part
     problems: list[Problem] = []
     spent = _no_time()
     media = 0
-    with writing(folder, part) as known:
-        for member, position in read_tar(part, problems):
-            media += _add_member(member, known, all_tags, spent)
-            known.progress(position, media)
+    short = False
+    passed = {number: death(kind, seconds=limits.seconds) for number, kind in reference.passed}
+    mark_file = archive_mark(folder, part)
+    with writing(folder, part) as known, closing(Mark(mark_file)) as mark, limited(limits, mark.descriptor):
+        try:
+            members = () if reference.closed else read_tar(part, problems)
+            for number, (member, position) in enumerate(members):
+                mark.counts[0] = number + 1
+                progress()
+                media += _add_member(member, known, all_tags, spent, passed.get(number))
+                mark.counts[1] = number + 1
+                known.progress(position, media)
+        except MemoryError:
+            short = True
+        if short:  # anew: the other has hold of all that was in memory
+            raise MemoryError
+        if reference.closed:
+            problems.append(death(reference.closed, seconds=limits.seconds))
         for problem in problems:
             known.add_problem(problem.message)
+    remove_mark(mark_file)
     spent["content_read"] += perf_counter() - started - sum(spent.values())
     return ArchiveRead(part.name, media, spent)
 
 
-def _add_member(member: TarMember, known: KnownWriter, all_tags: bool, spent: dict[str, float]) -> bool:
-    """Note what a member is and says. True if it is a medium."""
+def _add_member(
+    member: TarMember, known: KnownWriter, all_tags: bool, spent: dict[str, float], deadly: Problem | None
+) -> bool:
+    """Note what a member is and says, or, if it is `deadly`, only its CRC-32. True if it is a medium."""
     content = member.content
     if content is None:
         if member.type != "folder":
@@ -287,7 +372,8 @@ def _add_member(member: TarMember, known: KnownWriter, all_tags: bool, spent: di
     kind = classify_name(entry.folder, entry.name).kind
     row = document = None
     if kind == "media_candidate":
-        row, seconds, _ = make_rows(extract((MediaItem(media=entry, file_id=""), content), all_tags))
+        item = MediaItem(media=entry, file_id="", problems=() if deadly is None else (deadly,))
+        row, seconds, _ = make_rows(extract((item, content), all_tags, metadata=deadly is None))
         for operation, more in zip(OPERATIONS, seconds, strict=True):
             # What is read and drained on the way is inflated on the way.
             spent["content_read" if operation == "crc32" else operation] += more
@@ -320,16 +406,25 @@ def recorded_at(media: Entry, library: Library) -> int | None:
     return None
 
 
-class Undated(NamedTuple):
-    """Some media whose own times are asked for."""
+@dataclass(frozen=True, slots=True)
+class Undated:
+    """Some media whose own times are asked for. One that processes have died over is not asked a third time."""
 
     name: str
     media: tuple[Entry, ...]
+    deaths: int = 0
 
 
-def date_media(undated: Undated, library: Library) -> dict[Entry, int | None]:
+def date_media(undated: Undated, library: Library, limits: Limits) -> dict[Entry, int | None]:
     """What each of some media itself says of its time."""
-    return {media: recorded_at(media, library) for media in undated.media}
+    if undated.deaths > 1:
+        return dict.fromkeys(undated.media)
+    found: dict[Entry, int | None] = {}
+    with open(os.devnull, "wb") as trace, limited(limits, trace.fileno()):
+        for media in undated.media:
+            progress()
+            found[media] = recorded_at(media, library)
+    return found
 
 
 def _own_time(picture: Picture | None, clip: Clip | None) -> int | None:

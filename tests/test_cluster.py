@@ -13,6 +13,7 @@ from pipeline import Settings, scan
 from pipeline.api import date_on
 from pipeline.cluster import ClusterError, existing_cluster, local_cluster
 from pipeline.item import Entry
+from pipeline.limits import Limits
 from pipeline.stages import recorded_at
 from pipeline.storage.library import Library
 from tests.conftest import write_tree
@@ -77,7 +78,7 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
     scratch.mkdir()
     with local_cluster(1, scratch) as compute:
         addresses = {c.laddr.port for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN}
-        assert list(compute(lambda references: _never(references), [])) == []
+        assert list(compute(Never(), [])) == []
         for port in addresses:
             for address in (f"tcp://127.0.0.1:{port}", f"tls://127.0.0.1:{port}"):
                 with pytest.raises((OSError, TypeError, ValueError)):
@@ -93,13 +94,19 @@ def test_workers_find_out_what_media_say_of_their_time(tmp_path: Path) -> None:
     library = Library.of([write_tree(tmp_path / "in", {**files, "Takeout/P/x.jpg": b"no photo"})])
     media = [found for found in library.walk() if isinstance(found, Entry)]
     with local_cluster(1, scratch) as compute:
-        found = date_on(lambda: compute, library, media)
+        found = date_on(lambda: compute, library, Limits(), media)
     assert found == {each: recorded_at(each, library) for each in media}
     assert len(set(found.values())) == 41
 
 
-def _never(references: Any) -> Any:
-    raise AssertionError(references)
+class Never:
+    """A graph that nobody makes."""
+
+    def __call__(self, references: Any) -> Any:
+        raise AssertionError(references)
+
+    def after_death(self, reference: Any, kind: str) -> Any:
+        raise AssertionError(reference, kind)
 
 
 def test_a_scheduler_that_is_not_there() -> None:

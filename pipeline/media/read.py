@@ -38,9 +38,11 @@ def read_facts(source: Source, head: bytes, name: str, want_all_tags: bool = Fal
     spent: dict[str, float] = {}
     picture = clip = tags = None
     started = perf_counter()
-    form = sniff(head)
-    mime_type = mime(head, name, form)
-    what = kind(mime_type, form)
+    form, mime_type, what = "", None, "other"
+    with noting(problems, "mime"):
+        form = sniff(head)
+        mime_type = mime(head, name, form)
+        what = kind(mime_type, form)
     spent["mime"] = perf_counter() - started
     started = perf_counter()
     if what == "image":
@@ -58,7 +60,7 @@ def read_facts(source: Source, head: bytes, name: str, want_all_tags: bool = Fal
             clip = read_video(form, source)
             problems.extend(clip.problems)
         spent["video"] = perf_counter() - started
-    else:
+    elif mime_type is not None:
         problems.append(Problem("mime", "not_media", f"content is {mime_type}, neither an image nor a video"))
     return FileFacts(
         mime=mime_type, kind=what, picture=picture, clip=clip, tags=tags, problems=tuple(problems), spent=spent

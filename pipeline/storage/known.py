@@ -119,9 +119,14 @@ class KnownWriter:
             self._rows, self._bytes = [], 0
 
 
-def _path(folder: str, part: Part) -> Path:
+def known_name(part: Part) -> str:
+    """The name that a part's files have, without their ending."""
     assert part.stamp is not None
-    return Path(folder) / f"{part.stamp.inode:x}-{part.stamp.size:x}-{part.stamp.modified_ns:x}.parquet"
+    return f"{part.stamp.inode:x}-{part.stamp.size:x}-{part.stamp.modified_ns:x}"
+
+
+def _path(folder: str, part: Part) -> Path:
+    return Path(folder) / f"{known_name(part)}.parquet"
 
 
 def known_folder(above: Path, all_tags: bool) -> Path:

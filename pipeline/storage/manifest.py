@@ -65,7 +65,8 @@ class Slice(NamedTuple):
 class ShardRef(NamedTuple):
     """What the graph carries of a shard: its name, where the manifest has its items, and what it costs (`Shard.cost`).
 
-    Where something is known of their bytes, `facts` says where that stands, in a file beside the manifest.
+    Where something is known of their bytes, `facts` says where that stands, in a file beside the manifest. Items that a process
+    died over are `left_out`, by their positions; another reference to it has them worked on `alone`.
     """
 
     name: str
@@ -74,6 +75,9 @@ class ShardRef(NamedTuple):
     crc32: int
     cost: int = 0
     facts: Slice | None = None
+    left_out: tuple[int, ...] = ()
+    alone: tuple[int, ...] = ()
+    deaths: int = 0  # of processes that worked on it, with nothing to show over what
 
 
 def write_manifest(
@@ -112,13 +116,16 @@ def _append(file: BinaryIO, batch: pa.RecordBatch) -> Slice:
 
 
 def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
-    """The items of one shard. Raises OutputError if the manifest is not what was written."""
+    """The items of one shard, but those left out. Raises OutputError if the manifest is not what was written."""
     plan = _read(path, Slice(reference.offset, reference.length, reference.crc32))
     items = list(_items(pa.ipc.read_record_batch(plan, _SCHEMA), reference.name))
     if reference.facts is not None:
         facts = _read(str(facts_path(Path(path))), reference.facts)
         for row in pa.ipc.read_record_batch(facts, _FACTS).to_pylist():
             items[row["number"]] = with_facts(items[row["number"]], row)
+    if reference.left_out:
+        left_out = set(reference.left_out)
+        items = [item for at, item in enumerate(items) if at not in left_out]
     return items
 
 

@@ -24,6 +24,7 @@ from pipeline.item import OPERATIONS
 from pipeline.lean import give_back
 from pipeline.record import RECORD
 from pipeline.storage.durable import flush_to_disk, whole_file
+from pipeline.storage.marks import mark_path, remove_mark
 
 #: A row of RECORD, the seconds that each of OPERATIONS took for it, and the name of its shard.
 Row = tuple[dict[str, Any], tuple[float, ...], str]
@@ -50,10 +51,10 @@ def shard_path(folder: str | Path, name: str) -> Path:
     return Path(folder) / f"{name}.arrow"
 
 
-def write_shard(rows: Iterable[Row], folder: str) -> list[ShardDone]:
+def write_shard(rows: Iterable[Row], folder: str, marks: str | None = None) -> list[ShardDone]:
     """Write the rows of one shard, of which it has one at least, and return what was done, the one element of its partition.
 
-    The values of a row stand in the order of RECORD's columns."""
+    The values of a row stand in the order of RECORD's columns. The shard's mark in the folder `marks` is gone then."""
     started_at, began = time.time(), time.perf_counter()
     name = ""
     size = problems = 0
@@ -78,6 +79,8 @@ def write_shard(rows: Iterable[Row], folder: str) -> list[ShardDone]:
         file.write(data)
         file.write(_check(data))
     flush_to_disk(Path(folder))
+    if marks is not None:
+        remove_mark(mark_path(marks, name))
     files = len(kept)
     del kept, columns, table, stream, data
     give_back()  # eight workers would keep 20 MB of buffers between them, each until its next shard

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from zlib_ng import zlib_ng
 
 from pipeline.item import Content
+from pipeline.limits import progress
 from pipeline.problems import MediaError, Problem
 
 #: Members up to this size are kept whole.
@@ -129,6 +130,7 @@ class Streamed:
             self.error = MediaError(f"damaged: there is more of it than the {self.size:,} bytes that its header says")
         self._crc32 = zlib_ng.crc32(piece, self._crc32)
         self.passed += len(piece)
+        progress()
         if not keep:
             return True
         self._pieces.append(piece)

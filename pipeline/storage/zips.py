@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from zlib_ng import zlib_ng
 
 from pipeline.item import Content, Entry
+from pipeline.limits import progress
 from pipeline.problems import MediaError, Problem
 from pipeline.storage.archives import Archive, open_archive
 from pipeline.storage.parts import Part, Refused, refused_part
@@ -186,6 +187,7 @@ class Member:
         size = crc32 = 0
         while block := self.read_at(size, BLOCK):
             size, crc32 = size + len(block), zlib_ng.crc32(block, crc32)
+            progress()
         return size, crc32
 
 

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from pipeline import Settings, scan
 from pipeline.documents import read_document
 from pipeline.item import Entry, MediaItem
+from pipeline.limits import NONE
 from pipeline.planning import file_id
-from pipeline.stages import LARGEST_SIDECAR, extract, make_rows, read_archive, read_sidecars
+from pipeline.stages import LARGEST_SIDECAR, ArchiveRef, extract, make_rows, read_archive, read_sidecars
 from pipeline.storage.archives import Stamp, form_of
 from pipeline.storage.files import modified_ns
 from pipeline.storage.index import Index
@@ -79,7 +80,7 @@ def _archive_rows(case: Case, folder: Path) -> Iterator[Row]:
     form = form_of(path) or "zip"
     part = Part(case.name, path, form, stamp=Stamp.of(os.stat(path)))
     if form == "tar":
-        read_archive(part, str(folder), case.thorough)
+        read_archive(ArchiveRef(part), str(folder), case.thorough, NONE)
     library = Library((part,), known=str(folder))
     try:
         listed = list(library.walk())
