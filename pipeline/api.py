@@ -119,7 +119,7 @@ def scan_library(
         with clock.stage("settle"):
             counts = index.counts()
         check_totals(counts, work.listed, work.media)
-        report = make_report(inputs, folder, library, settings, work, done, counts, index.to_try_again(), clock)
+        report = make_report(inputs, folder, library, settings, work, done, counts, clock)
         with clock.stage("write"), ThreadPoolExecutor(1) as beside:
             write_files(results, index.files())
             runs = earlier_runs(folder / "index.sqlite")
@@ -198,7 +198,7 @@ def _read(
             if before.is_of(state, folder=results.folder, settings=settings, library=library):
                 return None
         with clock.stage("earlier"):
-            earlier = Earlier.of(results, before.files, settings.verify_archives)
+            earlier = Earlier.of(results, before.files, before.to_try_again(settings), settings.verify_archives)
         for path in earlier.damaged:
             watch.note(f"{path} is not as it was written, and will not be used")
         index = open_index()
@@ -695,7 +695,6 @@ def make_report(
     work: Work,
     done: Sequence[ShardDone],
     counts: dict[str, dict[str, int]],
-    to_try_again: int,
     clock: Clock,
 ) -> dict[str, Any]:
     """What a run did, as ``run.json`` has it; times in seconds."""
@@ -728,7 +727,6 @@ def make_report(
         "bytes": size + work.taken_bytes,
         "shards": len(done),
         "taken_over": work.taken,
-        "to_try_again": to_try_again,
         "counts": counts,
         "problem_files": counts["status"].get("partial", 0)
         + counts["status"].get("failed", 0)

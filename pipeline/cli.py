@@ -81,7 +81,7 @@ def scan(
     ] = None,
     merge: Merge = None,
     file_seconds: Annotated[
-        int | None, typer.Option(help="Seconds without progress after which a file is given up. 0: never. Default: 15.")
+        int | None, typer.Option(help="Seconds without progress after which a file is given up. 0: never. Default: 10.")
     ] = None,
     file_mb: Annotated[
         int | None, typer.Option(help="Megabytes of memory that a file may take. 0: any. Default: 512.")

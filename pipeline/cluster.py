@@ -106,10 +106,11 @@ def _start_fork_server(scratch: Path) -> None:
     from multiprocessing.forkserver import ensure_running
 
     # Ctrl-C reaches all processes of a terminal, the end of a service all of it: only the driver is to act. A mask is handed
-    # down from this thread; starting the resource tracker undoes it, so that comes first.
-    resource_tracker.ensure_running()
+    # down from this thread; starting the resource tracker, which ignores some of them by itself, undoes it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.planning import EXTRACTION_VERSION
-from pipeline.problems import RunError
+from pipeline.problems import DEADLY, TRANSIENT, RunError
 from pipeline.record import SCHEMA_VERSION
 from pipeline.settings import Settings
 from pipeline.storage.durable import flush_to_disk
@@ -42,13 +42,20 @@ class Before:
         """How many media files it found."""
         return int(self.report.get("media", 0))
 
+    def to_try_again(self, settings: Settings) -> frozenset[str]:
+        """The kinds of problems that may be gone now: anyway, or because a file may take more or less than it might before."""
+        limits = {name: getattr(settings, name) for name in ("file_seconds", "file_mb")}
+        as_before = limits.items() <= self.report.get("settings", limits).items()
+        return TRANSIENT if as_before else TRANSIENT | DEADLY
+
     def is_of(self, state: str, folder: Path, settings: Settings, library: Library) -> bool:
         """It was of a library in this `state`, nothing is to be tried again, and all of it is there as it was published."""
         wanted = settings.profile or (settings.verify_archives and any(part.form != "folder" for part in library.parts))
+        again = self.to_try_again(settings)
         return (
             not wanted
             and self.report.get("state") == state
-            and not self.report.get("to_try_again")
+            and not any(kind.partition(": ")[2] in again for kind in self.report["counts"]["problems"])
             and are_whole(folder, self.files)
         )
 

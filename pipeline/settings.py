@@ -32,7 +32,7 @@ class Settings:
     verify_archives: bool = False  # read every byte of archives, and compare with their check sums
     merge: bool = False  # several exports are parts of one library
     fresh: bool = False  # know nothing of earlier runs: read every file again
-    file_seconds: int = 15  # that a file may keep a process without anything going on; 0: for ever
+    file_seconds: int = 10  # that a file may keep a process without anything going on; 0: for ever
     file_mb: int = 512  # of memory that a file may take; 0: all
     profile: str = ""  # folder for Dask's performance report and the times of shards and operations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -82,8 +82,11 @@ class _Places:
 class Earlier:
     """The rows of earlier runs, and which of them are taken over."""
 
-    def __init__(self, sources: Iterable[_Source] = (), but_archives: bool = False) -> None:
-        """Rows of these sources; `but_archives`, whose members are to be read, whatever is known of them."""
+    def __init__(
+        self, sources: Iterable[_Source] = (), again: Container[str] = TRANSIENT, but_archives: bool = False
+    ) -> None:
+        """Rows of these sources, but those with problems of kinds that are to be tried `again`; `but_archives`, whose members
+        are to be read, whatever is known of them."""
         self._but_archives = but_archives
         self._sources: list[_Source] = []
         self._starts = [0]
@@ -98,7 +101,9 @@ class Earlier:
                 self.damaged.append(source.path)
                 continue
             start = self._starts[-1]
-            for number, (digest, usable) in enumerate(zip(judged.column(0).to_pylist(), _usable(judged), strict=True)):
+            for number, (digest, usable) in enumerate(
+                zip(judged.column(0).to_pylist(), _usable(judged, again), strict=True)
+            ):
                 if usable:
                     contents.append(digest[:16])
                     wholes.append(digest[16:])
@@ -111,7 +116,9 @@ class Earlier:
         self._table = lru_cache(maxsize=TABLES)(self._read_facts)
 
     @classmethod
-    def of(cls, results: Results, published: dict[str, Published], but_archives: bool = False) -> Earlier:
+    def of(
+        cls, results: Results, published: dict[str, Published], again: Container[str], but_archives: bool
+    ) -> Earlier:
         """What is in the folder: shards, and `published` files of media."""
         shards = (_Source(path) for path in sorted(results.shards.glob("*.arrow")))
         parts = (
@@ -119,7 +126,7 @@ class Earlier:
             for name, each in sorted(published.items())
             if name.startswith("media/")
         )
-        return cls((*shards, *parts), but_archives)
+        return cls((*shards, *parts), again, but_archives)
 
     def __len__(self) -> int:
         return len(self._wholes)
@@ -173,7 +180,7 @@ class Earlier:
         return source, number - self._starts[source]
 
 
-def _usable(rows: pa.Table) -> Iterator[bool]:
-    """Which rows say what can be said: the others have problems that may be gone another time."""
+def _usable(rows: pa.Table, again: Container[str]) -> Iterator[bool]:
+    """Which rows may be taken over: the others have problems that are to be tried again."""
     for digest, problems in zip(rows.column(0).to_pylist(), rows.column(1).to_pylist(), strict=True):
-        yield len(digest or "") == 32 and not any(each["kind"] in TRANSIENT for each in problems or ())
+        yield len(digest or "") == 32 and not any(each["kind"] in again for each in problems or ())

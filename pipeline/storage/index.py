@@ -23,7 +23,7 @@ from pipeline.documents import Album
 from pipeline.item import stored_bytes, stored_text
 from pipeline.listing import ListedFile
 from pipeline.planning import Orphan
-from pipeline.problems import TRANSIENT, OutputError
+from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILE_COLUMNS, FILES, SCHEMA_VERSION, Column, Settled
 from pipeline.takeout.sidecar import Comment
 
@@ -482,12 +482,6 @@ class Index:
                 )
             ),
         }
-
-    def to_try_again(self) -> int:
-        """Problems that may be gone another time."""
-        marks = ", ".join("?" * len(TRANSIENT))
-        (count,) = self._db.execute(f"SELECT count(*) FROM problems WHERE kind IN ({marks})", [*TRANSIENT]).fetchone()
-        return int(count)
 
     def _count(self, query: str) -> dict[str, int]:
         return dict(self._db.execute(query).fetchall())
