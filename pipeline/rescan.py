@@ -14,7 +14,7 @@ from pipeline.planning import EXTRACTION_VERSION
 from pipeline.problems import DEADLY, TRANSIENT, RunError
 from pipeline.record import SCHEMA_VERSION
 from pipeline.settings import Settings
-from pipeline.storage.durable import flush_to_disk
+from pipeline.storage.durable import flush_to_disk, naming
 from pipeline.storage.library import Library
 from pipeline.storage.parts import source_of
 from pipeline.storage.published import Published, are_whole, read_report
@@ -22,6 +22,10 @@ from pipeline.timing import Clock
 
 if TYPE_CHECKING:
     from pipeline.storage.results import Results
+
+
+#: Bytes copied at a time.
+COPIED = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,9 @@ def publish_again(
     }
     with clock.stage("publish"):
         index = results.new / "index.sqlite"
-        shutil.copyfile(results.folder / "index.sqlite", index)
-        index.chmod(0o600)
+        with naming(index), (results.folder / "index.sqlite").open("rb") as old, index.open("xb") as new:
+            index.chmod(0o600)
+            shutil.copyfileobj(old, new, COPIED)
         report["stages"] = clock.rounded()
         add_run(index, report)
         flush_to_disk(index)

@@ -294,8 +294,8 @@ def test_values_are_data_and_their_order_is_not(tmp_path: Path) -> None:
     new = results_of(tmp_path, "new", library("'); DROP TABLE media; --", names[:2], "better\0?"))
     found = changes(compare(old, new), f"{YEAR}/1.jpg")
     assert set(found) == {"description", "people", "comments"}
-    assert len(found["people"][0]) == 4 and found["people"][1] == ["a', 'd", "b\0c"]
-    assert [comment["text"] for comment in found["comments"][1]] == ["better\0?"]
+    assert len(found["people"][0]) == 4 and found["people"][1] == ["a', 'd", r"b\x00c"]
+    assert [comment["text"] for comment in found["comments"][1]] == [r"better\x00?"]
 
 
 def test_hostile_names_are_data(tmp_path: Path, run: Run) -> None:
@@ -352,7 +352,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(results: Path, tmp_path:
     (damaged / "index.sqlite").write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 40)
     folder = write_tree(tmp_path / "folder", {"notes.txt": b"nothing of a Takeout"})
     for place, reason in (
-        (other, "another version"),
+        (other, "newer version"),
         (damaged, "is not an index"),
         (folder, "neither results"),
         (folder / "notes.txt", "not a folder, nor"),

@@ -46,4 +46,4 @@ def test_what_was_at_work_when_a_process_died_goes_alone(
     found = reading.after_death(reference._replace(left_out=left_out), "crashed")
     assert [each.alone for each in found if each.alone] == alone
     assert [each.left_out for each in found if not each.alone] == again
-    assert [each.name for each in tmp_path.iterdir()] == ["manifest"]
+    assert {each.name for each in tmp_path.iterdir()} == {"manifest", "facts"}

@@ -100,6 +100,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "sampling",
         "settings",
         "storage",
+        "timing",
     },
     "cli": {"api", "bench", "comparing", "lean", "problems", "progress", "settings", "summary", "synthetic"},
     "__init__": {"api", "comparing", "record", "settings"},

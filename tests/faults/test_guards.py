@@ -161,7 +161,7 @@ def test_journals_of_another_index_are_not_applied_to_the_new_one(
 def test_a_full_disk_ends_a_run_with_one_line_and_with_more_room_the_same_command_succeeds(
     synthetic: Path, scanned: Path, tmp_path: Path, run: Run, mode: str, room: int, names: int
 ) -> None:
-    command = ("scan", synthetic, "-o", "disk/out", "--mode", mode, "--processes", 2, "--quiet")
+    command = ("scan", synthetic, "-o", "disk/out", "--mode", mode, "--processes", 2, "--fresh", "--quiet")
     with small_disk(tmp_path / "disk", "size=40m,nr_inodes=600") as disk:
         shutil.copytree(scanned, disk / "out")
         before = published(disk / "out")
