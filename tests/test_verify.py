@@ -409,7 +409,7 @@ def test_what_cannot_be_verified_is_refused_with_one_line(tmp_path: Path, run: R
         refused(results, "do not say where their input is", "scan again")
         db.execute("PRAGMA user_version = 1")
         db.commit()
-    refused(results, "another version", "scan again")
+    refused(results, "an older version", "scan again")
     (results / "index.sqlite").write_bytes(b"something else, and long enough to be a header" * 30)
     refused(results, "is not an index of ours")
     assert run("verify").returncode == 2
