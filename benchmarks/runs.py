@@ -53,7 +53,12 @@ def command(*arguments: object) -> None:
 
 
 def scan(output: Path, inputs: Sequence[Path], *flags: object) -> Run:
-    """A scan as a user starts it."""
+    """A scan as a user starts it, which knows nothing of the one before."""
+    return scan_again(output, inputs, "--fresh", *flags)
+
+
+def scan_again(output: Path, inputs: Sequence[Path], *flags: object) -> Run:
+    """A scan that knows what the one before has left."""
     return lambda: command("-m", "pipeline", "scan", *inputs, "-o", output, "--quiet", "--json", *flags)
 
 
@@ -79,7 +84,7 @@ def peak_memory_mb(run: list[str]) -> float:
 
 def scan_memory_mb(output: Path, inputs: Sequence[Path], *flags: object) -> float:
     """The same of a scan."""
-    return peak_memory_mb([PYTHON, "-m", "pipeline", "scan", *map(str, (*inputs, "-o", output, *flags))])
+    return peak_memory_mb([PYTHON, "-m", "pipeline", "scan", *map(str, (*inputs, "-o", output, "--fresh", *flags))])
 
 
 def bytes_from_disk(run: Run) -> int:

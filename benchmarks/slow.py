@@ -206,7 +206,7 @@ def scan_on(device: Path, library: Path, out: Path, flags: Sequence[object]) -> 
     there = {VARIABLE: str(device), "DASK_DISTRIBUTED__WORKER__PRELOAD": '["benchmarks.slow"]'}
     os.environ.update(there)
     try:
-        wall = timed(lambda: command("-c", DRIVER, "scan", library, "-o", out, "--quiet", "--json", *flags))
+        wall = timed(lambda: command("-c", DRIVER, "scan", library, "-o", out, "--quiet", "--json", "--fresh", *flags))
     finally:
         for name in there:
             del os.environ[name]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.floor import media_files, read_all
-from benchmarks.runs import MANY, PARALLEL, SEQUENTIAL, quickest, scan, scan_memory_mb, timed
+from benchmarks.runs import MANY, PARALLEL, SEQUENTIAL, quickest, scan, scan_again, scan_memory_mb, timed
 from pipeline.synthetic import make_library
 
 IMAGE_BYTES, VIDEO_BYTES = 30_000, 60_000
@@ -69,8 +69,22 @@ def growth(folder: Path, files: int) -> dict[str, Any]:
         run = scan(folder / "out", [library], *PARALLEL)
         found["seconds"][str(count)] = min(timed(run) for _ in range(1 if count == files else 3))
         found["memory_mb"][str(count)] = scan_memory_mb(folder / "out", [library], *MANY)
+        if count == files:
+            found["again"] = again(folder / "out", library)
         shutil.rmtree(library)
     return found
+
+
+def again(out: Path, library: Path) -> dict[str, float]:
+    """Seconds of scanning a library that has been scanned: as it was, and with one photo that has changed."""
+    photo = next(iter(media_files([library])))
+
+    def changed() -> None:
+        photo.touch()
+        scan_again(out, [library])()
+
+    unchanged = min(timed(scan_again(out, [library])) for _ in range(3))
+    return {"unchanged": unchanged, "one changed": min(timed(changed) for _ in range(2))}
 
 
 def measure(folder: Path, files: int, rounds: int) -> dict[str, Any]:
@@ -96,6 +110,10 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         (
             f"time for {int(every):,} / {int(tenth):,} of them, parallel",
             f"{seconds[every]:.1f} s / {seconds[tenth]:.1f} s: {seconds[every] / seconds[tenth]:.1f}x",
+        ),
+        (
+            f"{int(every):,} of them scanned again: unchanged, with one changed",
+            f"{grown['again']['unchanged']:.1f} s, {grown['again']['one changed']:.1f} s",
         ),
         (
             f"memory (PSS), 8 processes, 16 threads: {int(few):,}, {int(tenth):,}, {int(every):,} of them",
