@@ -20,7 +20,7 @@ from zlib_ng import zlib_ng
 
 from benchmarks.floor import media_files, read_all
 from benchmarks.runs import PARALLEL, SEQUENTIAL, Run, bytes_from_disk, command, forget, quickest, scan, scan_memory_mb
-from pipeline.api import list_library
+from pipeline.preparing import list_library
 from pipeline.progress import Silent
 from pipeline.storage.library import Library
 from pipeline.synthetic import make_library

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipeline.api import collector_paused
+from pipeline.preparing import collector_paused
 from pipeline.synthetic import media_name, sidecar_name
 from pipeline.takeout.pairing import pair_folder
 

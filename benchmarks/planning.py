@@ -26,10 +26,11 @@ import orjson
 
 from benchmarks.pairing import names
 from benchmarks.runs import PYTHON
-from pipeline.api import list_library, pair_library, write_plan
+from pipeline.api import write_plan
 from pipeline.audit import audit
 from pipeline.item import Entry
 from pipeline.lean import make_lean
+from pipeline.preparing import list_library, pair_library
 from pipeline.progress import Silent
 from pipeline.settings import Settings
 from pipeline.storage.earlier import Earlier

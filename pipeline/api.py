@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -15,23 +14,34 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pipeline import cost, elsewhere
+from pipeline import cost
 from pipeline.audit import Audit, audit
-from pipeline.documents import Document, read_document, unreadable_document
 from pipeline.interrupts import finishing
-from pipeline.item import OPERATIONS, Entry, MediaItem, stored_bytes, stored_text
+from pipeline.item import OPERATIONS, MediaItem, stored_bytes, stored_text
 from pipeline.lean import give_back, without
-from pipeline.limits import NONE, Limits
 from pipeline.listing import ListedFile, Listing
-from pipeline.planning import Plan, Progress, made_from, make_plan, make_shards
-from pipeline.problems import Problem, RunError, UsageError, noting
+from pipeline.modes import (
+    archives_mode,
+    choose_mode,
+    cores,
+    faster_mode,
+    given_mode,
+    io_threads,
+    limits_of,
+    measured,
+    start_early,
+    threads_per_task,
+    worker_processes,
+)
+from pipeline.planning import Plan, Progress, made_from, make_shards
+from pipeline.preparing import date_on, list_library, pair_library
+from pipeline.problems import RunError, UsageError
 from pipeline.progress import Silent, Watch, following
 from pipeline.rescan import Before, changes_since, publish_again, state_of, version_of
-from pipeline.settings import Settings, cache_folder
+from pipeline.settings import Settings
 from pipeline.storage.known import is_known, known_folder, progress
-from pipeline.storage.library import Library, opened
-from pipeline.storage.measured import Measured, kept_constants
-from pipeline.storage.parts import Refused, is_inside, library_name, real_path, source_of, why_closed
+from pipeline.storage.library import Library
+from pipeline.storage.parts import is_inside, library_name, real_path, source_of, why_closed
 from pipeline.timing import Clock
 
 if TYPE_CHECKING:
@@ -44,12 +54,6 @@ if TYPE_CHECKING:
     from pipeline.storage.results import Results
     from pipeline.storage.shards import ShardDone
 
-#: Bytes of a JSON file that is read only to find out what it is.
-LARGEST_DOCUMENT = 8 << 20
-#: Media whose own times one task finds out.
-DATED_AT_ONCE = 32
-#: Files between two words about the listing.
-LISTING_STEP = 500
 #: What a run says when it is asked to end.
 STOPPING = "ending: what is in flight is finished first; once more ends at once"
 
@@ -192,7 +196,7 @@ def _read(
         with clock.stage("list"):
             # What is known has to be compared first; of shards that are left it is not known yet how much that is.
             left = any(results.shards.iterdir())
-            early: Callable[[Listing], None] = partial(_start_early, workers, settings, before.media)
+            early: Callable[[Listing], None] = partial(start_early, workers, settings, before.media)
             listing = list_library(library, watch, (lambda _: None) if left else early, settings.verify_archives)
             state = state_of(library, listing.digest(), settings)
             if before.is_of(state, folder=results.folder, settings=settings, library=library):
@@ -328,11 +332,6 @@ def write_plan(
     return references, to_read
 
 
-def limits_of(settings: Settings, mode: str) -> Limits:
-    """What a file may take of the processes that read in this mode. Those of others are not ours to limit."""
-    return NONE if mode in ("scheduler", "client") else Limits(settings.file_seconds, settings.file_mb)
-
-
 def given_cluster(address: str, profile: Path | None = None) -> AbstractContextManager[Compute | None]:
     """The cluster of this address, asked for before anything is listed or written; None if there is no address."""
     if not address:
@@ -385,7 +384,7 @@ def read_archives(
     size = sum(part.stamp.size for part in tars if part.stamp)
     mode = "sequential"
     if workers is not None:
-        mode = "scheduler" if given else _archives_mode(settings, len(tars), size)
+        mode = "scheduler" if given else archives_mode(settings, len(tars), size)
     compute = given or compute_on(mode, workers)
 
     def so_far() -> tuple[int, int]:
@@ -399,278 +398,11 @@ def read_archives(
     return replace(library, known=str(known)), done
 
 
-def _archives_mode(settings: Settings, count: int, size: int) -> str:
-    """Where archives are read that can only be read front to back, one after the other or side by side."""
-    from pipeline.cluster import why_not_here
-
-    mode = given_mode(settings) or cost.archives_mode(
-        count=count,
-        size=size,
-        processes=min(worker_processes(settings), cores()),
-        constants=measured().constants or cost.MEASURED,
-    )
-    return "sequential" if mode == "parallel" and why_not_here(worker_processes(settings)) else mode
-
-
 @contextmanager
 def private_scratch() -> Iterator[Path]:
     """A folder for what is known of archives while nothing else is written."""
     with TemporaryDirectory(prefix="takeout-index-") as folder:
         yield Path(folder)
-
-
-def list_library(
-    library: Library,
-    watch: Watch,
-    meanwhile: Callable[[Listing], None] = lambda _: None,
-    verify: bool = False,
-) -> Listing:
-    """Every file of the library. `meanwhile` is called with the listing now and then, first when it is empty.
-
-    To `verify` is to read also those members of archives that nothing else will read.
-    """
-    listing = Listing()
-    for path in library.repeated:
-        watch.note(f"{stored_text(path)} is the same as another part, and read once")
-    meanwhile(listing)
-    with collector_paused():
-        for found in library.walk():
-            if verify and isinstance(found, Entry) and library.form_of(found) == "zip" and listing.would_ignore(found):
-                found = _verified(found, library)
-            if isinstance(found, Refused):
-                listing.refuse(found.path, found.part, found.size, found.state, found.reason)
-            else:
-                listing.add(found)
-            if listing.count % LISTING_STEP == 0:
-                watch.listing(listing.count)
-                meanwhile(listing)
-    watch.listing(listing.count)
-    meanwhile(listing)
-    return listing
-
-
-def _verified(entry: Entry, library: Library) -> Entry | Refused:
-    """The entry, if its bytes are what its archive states."""
-    from pipeline.stages import checksum
-
-    problems: list[Problem] = []
-    with noting(problems, "list"):
-        checksum(entry, library, verify=True)
-        return entry
-    return Refused(entry.path, entry.part, "unreadable", problems[0].message, entry.size)
-
-
-def pair_library(
-    listing: Listing,
-    library: Library,
-    threads: int,
-    verify: bool = False,
-    date: Callable[[Sequence[Entry]], Mapping[Entry, int | None]] | None = None,
-) -> Plan:
-    """The plan: every folder paired, what must be read for that read by `threads` threads.
-
-    `date` finds out what media say of their time; by default it is done here.
-    """
-    with collector_paused():
-        listing.pair()
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
-        date = date or partial(_date_here, library, pool)
-        while any(wanted := (listing.to_read(), listing.to_date())):
-            unread, undated = wanted
-            # All of them first: while threads are at work, no process should be forked.
-            documents = list(pool.map(partial(_read_document, library), unread, chunksize=16))
-            recorded = date(undated) if undated else {}
-            listing.learn(dict(documents), recorded)
-        repeated = list(listing.repeated())
-        same = pool.map(lambda pair: _same_content(library, pair[0], pair[1], verify), repeated)
-        copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
-        plan = _borrow_sidecars(make_plan(listing, copies), library, pool, date)
-        candidates = elsewhere.member_candidates(plan)
-        sidecars = {item.sidecar for item in candidates if item.sidecar is not None}
-        known = {sidecar: found.gist for sidecar in sidecars if (found := listing.document_of(sidecar)) is not None}
-        read = pool.map(partial(_read_document, library), [each for each in sidecars if each not in known])
-        return elsewhere.with_members(plan, candidates, known | {each: found.gist for each, found in read})
-
-
-def _borrow_sidecars(
-    plan: Plan,
-    library: Library,
-    pool: ThreadPoolExecutor,
-    date: Callable[[Sequence[Entry]], Mapping[Entry, int | None]],
-) -> Plan:
-    """The plan, with sidecars from other folders for files that have none in their own."""
-    plan = _share_with_copies(plan, library, pool)
-    strays = list(elsewhere.strays(plan))
-    recorded = date([item.media for item, _ in strays]) if strays else {}
-    borrowed = {
-        item.file_id: (orphan.sidecar, "other_folder")
-        for item, orphan in strays
-        if elsewhere.is_of_its_time(orphan, recorded[item.media])
-    }
-    if not borrowed:
-        return plan
-    return _share_with_copies(elsewhere.with_borrowed(plan, borrowed), library, pool)
-
-
-def _date_here(library: Library, pool: ThreadPoolExecutor, media: Sequence[Entry]) -> dict[Entry, int | None]:
-    """What each of some media says of its time."""
-    from pipeline.stages import recorded_at
-
-    return dict(zip(media, pool.map(partial(recorded_at, library=library), media), strict=True))
-
-
-def date_on(
-    compute: Callable[[], Compute], library: Library, limits: Limits, media: Sequence[Entry]
-) -> dict[Entry, int | None]:
-    """The same on a cluster, whose workers have the map of time zones in memory already: it takes 34 MB."""
-    from pipeline.graph import Dating
-    from pipeline.stages import Undated
-
-    batches = [
-        Undated(f"the time of {media[start].path}", tuple(media[start : start + DATED_AT_ONCE]))
-        for start in range(0, len(media), DATED_AT_ONCE)
-    ]
-    found: dict[Entry, int | None] = {}
-    for dated in compute()(Dating(library, limits), batches):
-        found |= dated
-    return found
-
-
-def _share_with_copies(plan: Plan, library: Library, pool: ThreadPoolExecutor) -> Plan:
-    """The plan, in which files without sidecar have that of an equal file."""
-    twins = list(elsewhere.twins(plan))
-    equal = list(pool.map(lambda pair: _same_content(library, pair[0].media, pair[1].media), twins))
-    return elsewhere.with_borrowed(
-        plan,
-        {
-            item.file_id: (donor.sidecar, "copy")
-            for (item, donor), same in zip(reversed(twins), reversed(equal), strict=True)  # the first counts
-            if same and donor.sidecar is not None
-        },
-    )
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """No garbage collection: pairing makes values by the million and no cycles, which the collector visits in vain."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _read_document(library: Library, entry: Entry) -> tuple[Entry, Document]:
-    problems: list[Problem] = []
-    with noting(problems, "list"):
-        with opened(library, entry) as file:
-            data = file.read_all(LARGEST_DOCUMENT)
-        return entry, read_document(data, entry)
-    return entry, unreadable_document(problems[0].message)
-
-
-def _same_content(library: Library, one: Entry, other: Entry, verify: bool = False) -> bool:
-    """Two files of one size have the same content; False too if either cannot be read, so that both are kept.
-
-    Byte for byte; by CRC-32, which archives state, where one of them is a member of an archive.
-    """
-    from pipeline.stages import checksum, have_same_bytes
-
-    problems: list[Problem] = []
-    with noting(problems, "list"):
-        if one.crc32 is None and other.crc32 is None:
-            return have_same_bytes(one, other, library)
-        return checksum(one, library, verify) == checksum(other, library, verify)
-    return False
-
-
-def given_mode(settings: Settings) -> str | None:
-    """The mode that is decided already: ``scheduler``, as set, or ``client`` where the caller has one; None if it is not."""
-    if settings.scheduler:
-        return "scheduler"
-    if settings.mode != "auto":
-        return settings.mode
-    from pipeline.cluster import current_client
-
-    return "client" if current_client() is not None else None
-
-
-def choose_mode(settings: Settings, plan: Plan) -> str:
-    """The mode that is given, else ``parallel`` or ``sequential``, whichever the cost model predicts to be faster."""
-    return given_mode(settings) or faster_mode(settings, plan.media, plan.to_read)
-
-
-def faster_mode(settings: Settings, files: int, size: int) -> str:
-    """What the cost model predicts to be faster on this machine: ``parallel`` or ``sequential``."""
-    return cost.choose_mode(
-        files=files,
-        size=size,
-        threads=io_threads(settings),
-        processes=worker_processes(settings),
-        cores=cores(),
-        free_memory=free_memory(),
-        constants=measured().constants or cost.MEASURED,
-    )
-
-
-def measured() -> Measured:
-    """What `bench` has measured of this machine, if it has."""
-    folder = cache_folder()
-    return Measured() if folder is None else kept_constants(folder, cores())
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def worker_processes(settings: Settings) -> int:
-    """M: as set, else one per core that this process may use."""
-    return settings.processes or cores()
-
-
-def io_threads(settings: Settings) -> int:
-    """N, over all workers: as set, else four per core."""
-    return settings.threads or 4 * cores()
-
-
-def threads_per_task(settings: Settings, mode: str) -> int:
-    """I/O threads inside one task, which are started only if reading waits. Sequential mode has one task at a time."""
-    if mode == "sequential":
-        return io_threads(settings)
-    return max(1, round(io_threads(settings) / worker_processes(settings)))
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that can be had without swapping, None where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return None
-
-
-def _start_early(workers: EarlyCluster, settings: Settings, known: int, listing: Listing) -> None:
-    """Start the workers while the listing still grows, as soon as they are sure to be worth it.
-
-    Of so many files the rows may be `known`: these have to be compared first.
-    """
-    if workers.started or (known and listing.media_files <= known):
-        return
-    share = 1 - known / max(listing.media_files, 1)
-    mode = given_mode(settings) or faster_mode(
-        settings, listing.media_files - known, int(listing.bytes_to_read * share)
-    )
-    if mode == "parallel":
-        from pipeline.cluster import why_not_here
-
-        if not why_not_here(worker_processes(settings)):
-            workers.start()
 
 
 def dearest_first(references: Sequence[ShardRef]) -> list[ShardRef]:

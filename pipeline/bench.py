@@ -29,16 +29,13 @@ from pipeline import cost
 from pipeline.api import (
     AnyPath,
     check_writable,
-    cores,
     folder_apart,
-    io_threads,
-    measured,
     private_scratch,
     scan_library,
-    worker_processes,
 )
 from pipeline.cost import Constants, Prediction, Run, Survey
 from pipeline.item import Entry, MediaItem, stored_text
+from pipeline.modes import cores, io_threads, measured, worker_processes
 from pipeline.planning import Shard
 from pipeline.problems import Problem, RunError, UsageError, noting
 from pipeline.progress import Silent, Watch, clock

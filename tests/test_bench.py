@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import bench as benching
-from pipeline.api import cores, plan
+from pipeline.api import plan
 from pipeline.bench import bench
 from pipeline.cost import MEASURED, Constants, Run, Survey, fitted, from_mapping, predict, quickest
+from pipeline.modes import cores
 from pipeline.pictures import can_draw
 from pipeline.problems import RunError, UsageError
 from pipeline.progress import Silent

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from pipeline import Settings, scan
-from pipeline.api import date_on
 from pipeline.cluster import ClusterError, existing_cluster, local_cluster
 from pipeline.item import Entry
 from pipeline.limits import Limits
+from pipeline.preparing import date_on
 from pipeline.stages import recorded_at
 from pipeline.storage.library import Library
 from tests.conftest import write_tree

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline import stages
-from pipeline.api import threads_per_task
 from pipeline.item import Entry, MediaItem
+from pipeline.modes import threads_per_task
 from pipeline.settings import Settings
 from pipeline.stages import extract, read_sidecars
 from pipeline.storage.files import KEPT, LARGE, OpenFile

@@ -1,0 +1,121 @@
+"""How a run uses this machine: in which mode, with how many processes and threads, within which limits."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pipeline import cost
+from pipeline.limits import NONE, Limits
+from pipeline.settings import Settings, cache_folder
+from pipeline.storage.measured import Measured, kept_constants
+
+if TYPE_CHECKING:
+    from pipeline.cluster import EarlyCluster
+    from pipeline.listing import Listing
+    from pipeline.planning import Plan
+
+
+def given_mode(settings: Settings) -> str | None:
+    """The mode that is decided already: ``scheduler``, as set, or ``client`` where the caller has one; None if it is not."""
+    if settings.scheduler:
+        return "scheduler"
+    if settings.mode != "auto":
+        return settings.mode
+    from pipeline.cluster import current_client
+
+    return "client" if current_client() is not None else None
+
+
+def choose_mode(settings: Settings, plan: Plan) -> str:
+    """The mode that is given, else ``parallel`` or ``sequential``, whichever the cost model predicts to be faster."""
+    return given_mode(settings) or faster_mode(settings, plan.media, plan.to_read)
+
+
+def faster_mode(settings: Settings, files: int, size: int) -> str:
+    """What the cost model predicts to be faster on this machine: ``parallel`` or ``sequential``."""
+    return cost.choose_mode(
+        files=files,
+        size=size,
+        threads=io_threads(settings),
+        processes=worker_processes(settings),
+        cores=cores(),
+        free_memory=free_memory(),
+        constants=measured().constants or cost.MEASURED,
+    )
+
+
+def archives_mode(settings: Settings, count: int, size: int) -> str:
+    """Where archives are read that can only be read front to back, one after the other or side by side."""
+    from pipeline.cluster import why_not_here
+
+    mode = given_mode(settings) or cost.archives_mode(
+        count=count,
+        size=size,
+        processes=min(worker_processes(settings), cores()),
+        constants=measured().constants or cost.MEASURED,
+    )
+    return "sequential" if mode == "parallel" and why_not_here(worker_processes(settings)) else mode
+
+
+def start_early(workers: EarlyCluster, settings: Settings, known: int, listing: Listing) -> None:
+    """Start the workers while the listing still grows, as soon as they are sure to be worth it.
+
+    Of so many files the rows may be `known`: these have to be compared first.
+    """
+    if workers.started or (known and listing.media_files <= known):
+        return
+    share = 1 - known / max(listing.media_files, 1)
+    mode = given_mode(settings) or faster_mode(
+        settings, listing.media_files - known, int(listing.bytes_to_read * share)
+    )
+    if mode == "parallel":
+        from pipeline.cluster import why_not_here
+
+        if not why_not_here(worker_processes(settings)):
+            workers.start()
+
+
+def measured() -> Measured:
+    """What `bench` has measured of this machine, if it has."""
+    folder = cache_folder()
+    return Measured() if folder is None else kept_constants(folder, cores())
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def worker_processes(settings: Settings) -> int:
+    """M: as set, else one per core that this process may use."""
+    return settings.processes or cores()
+
+
+def io_threads(settings: Settings) -> int:
+    """N, over all workers: as set, else four per core."""
+    return settings.threads or 4 * cores()
+
+
+def threads_per_task(settings: Settings, mode: str) -> int:
+    """I/O threads inside one task, which are started only if reading waits. Sequential mode has one task at a time."""
+    if mode == "sequential":
+        return io_threads(settings)
+    return max(1, round(io_threads(settings) / worker_processes(settings)))
+
+
+def limits_of(settings: Settings, mode: str) -> Limits:
+    """What a file may take of the processes that read in this mode. Those of others are not ours to limit."""
+    return NONE if mode in ("scheduler", "client") else Limits(settings.file_seconds, settings.file_mb)
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that can be had without swapping, None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None
