@@ -84,9 +84,24 @@ def print_report(report: Mapping[str, Any]) -> None:
     _print_audit(console, report["audit"])
     if report["changes"]:
         _counted(console, "since the last scan", {name: count for name, count in report["changes"].items() if count})
+    read = report["media"] - report["taken_over"]
     if report["taken_over"]:
-        read = report["media"] - report["taken_over"]
-        console.print(f"{report['taken_over']:,} of them are known from earlier runs, {read:,} were read")
+        console.print(f"{report['taken_over']:,} rows are as an earlier run has left them; files read: {read:,}")
+    seconds = f"{clock(report['stages']['total'])} in all ({report['stages']['total']:.2f} s)"
+    if read:
+        _print_times(console, report)
+        speed = f"{report['files_per_s'] or 0:,.0f} files/s, {report['mb_per_s'] or 0:,.0f} MB/s"
+        seconds += f", {report['mode']}: {speed} while reading"
+    console.print(seconds)
+    console.print(f"results: {shown(report['output'])}", soft_wrap=True)
+    if report["problem_files"]:
+        console.print(
+            f"{report['problem_files']:,} files have problems: see the table problems in index.sqlite", soft_wrap=True
+        )
+
+
+def _print_times(console: Console, report: Mapping[str, Any]) -> None:
+    """What each operation took per file."""
     table = _table("time per file", "here (ms)", "published (ms)")
     spent = {name: values["ms_per_file"] for name, values in report["operations"].items()}
     total = 0.0
@@ -96,16 +111,6 @@ def print_report(report: Mapping[str, Any]) -> None:
         table.add_row(f"  {title}", f"{milliseconds:.3f}", f"{getattr(PUBLISHED, published):.1f}")
     table.add_row("  together", f"{total:.3f}", f"{sum(getattr(PUBLISHED, row[1]) for row in OPERATION_ROWS):.1f}")
     console.print(table)
-    stages = report["stages"]
-    console.print(
-        f"{clock(stages['total'])} in all ({stages['total']:.2f} s), {report['mode']}: "
-        f"{report['files_per_s'] or 0:,.0f} files/s, {report['mb_per_s'] or 0:,.0f} MB/s while reading"
-    )
-    console.print(f"results: {shown(report['output'])}", soft_wrap=True)
-    if report["problem_files"]:
-        console.print(
-            f"{report['problem_files']:,} files have problems: see the table problems in index.sqlite", soft_wrap=True
-        )
 
 
 def print_next_steps(report: Mapping[str, Any]) -> None:
