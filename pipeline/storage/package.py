@@ -110,13 +110,13 @@ _TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
         ["stage", "kind"],
     ),
     "runs": (
-        "How this index was made",
+        "Every scan into this folder, the last of which made this index",
         {
             "run_id": "Number of the run in this index",
             "started_at": "Begin, UTC",
             "finished_at": "End of reading, UTC",
             "version": "Version of the program",
-            "mode": "sequential, parallel, client or scheduler",
+            "mode": "sequential, parallel, client or scheduler; unchanged: nothing had to be read",
             "files": "Files listed",
             "media": "Photos and videos",
             "bytes": "Size of these (bytes)",
@@ -250,6 +250,13 @@ def datasette_metadata(name: str) -> str:
                     "reclaimable": {
                         "title": "Space that duplicates take",
                         "sql": "SELECT count(*) AS files, sum(size) AS bytes FROM media WHERE duplicate_of IS NOT NULL",
+                    },
+                    "history": {
+                        "title": "What each scan found, and what had changed since the one before",
+                        "sql": "SELECT started_at, mode, media, bytes, report ->> '$.changes.new' AS new, "
+                        "report ->> '$.changes.changed' AS changed, report ->> '$.changes.moved' AS moved, "
+                        "report ->> '$.changes.removed' AS removed, report ->> '$.changes.metadata' AS metadata "
+                        "FROM runs ORDER BY run_id DESC",
                     },
                 },
             }
