@@ -72,11 +72,14 @@ def uninterrupted() -> Iterator[None]:
 
 
 def flush_to_disk(path: Path) -> None:
-    """fsync a file, or a folder's list of names."""
+    """fsync a file, or a folder's list of names, if the file system has such a thing for folders (fsync(2): EINVAL)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with naming(path):
             os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 
