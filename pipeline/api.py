@@ -316,7 +316,8 @@ def write_plan(
     def to_do() -> Iterator[MediaItem]:
         nonlocal to_read
         for item in plan.items():
-            item = item._replace(made_from=made_from(item, settings.all_tags, settings.verify_archives))
+            digest = made_from(item, settings.all_tags, settings.verify_archives, plan.namesakes)
+            item = item._replace(made_from=digest)
             taken = earlier.take(item)
             progress.passed(item, not taken)
             if not taken:

@@ -151,6 +151,13 @@ class FolderPlan:
         assert self.folder.pairing is not None
         return [number for number, sidecar in enumerate(self.folder.pairing.sidecars) if sidecar < 0]
 
+    def namesakes(self) -> Iterator[str]:
+        """The paths of which it has files of different content."""
+        for files, copies in ((self.folder.media, self.copies), (self.folder.json, self.json_copies)):
+            if files.have_namesakes():
+                own = Counter(entry.path for place, entry in enumerate(files.entries()) if place not in copies)
+                yield from (path for path, count in own.items() if count > 1)
+
     def files(self) -> Iterator[ListedFile]:
         """The final state of every file."""
         media, json = self.folder.media, self.folder.json
@@ -191,6 +198,7 @@ class Plan:
     borrowed: Mapping[str, MediaItem] = field(default_factory=dict)  # those with one of another folder, by file_id
     states: Mapping[Place, State] = field(default_factory=dict)  # of sidecars that other folders have a use for
     members: Mapping[Orphan, str] = field(default_factory=dict)  # in an album by its sidecar alone -> the file_id
+    namesakes: Set[str] = frozenset()  # paths of which several parts have files of different content
 
     @property
     def media(self) -> int:
@@ -272,6 +280,7 @@ def make_plan(listing: Listing, copies: Set[Entry] = frozenset()) -> Plan:
         {each.folder.path: each.kind for each in planned},
         dict(listing.aliases),
         tuple(item for each in planned if (numbers := each.lacking()) for item in each.items(numbers)),
+        namesakes=frozenset(path for each in planned for path in each.namesakes()),
     )
 
 
@@ -548,17 +557,24 @@ def shard_name(items: Iterable[MediaItem]) -> str:
     return hashlib.blake2b("".join([item.made_from for item in items]).encode(), digest_size=16).hexdigest()
 
 
-def made_from(item: MediaItem, all_tags: bool = False, verify: bool = False) -> str:
+def made_from(item: MediaItem, all_tags: bool = False, verify: bool = False, namesakes: Set[str] = frozenset()) -> str:
     """A digest of all that the row of this item will be made from: 16 hex digits for its bytes, 16 for everything.
 
     What changes whenever the bytes may have changed: size, time and, in an archive, the CRC-32 that it states; but not which
-    part they are in, and where. The version of extraction is in both, and so are the settings that make a difference.
+    part they are in, and where, save for paths that are `namesakes`: of these, two files may be of one size and time. The
+    version of extraction is in both, and so are the settings that make a difference.
     """
     path, _, size, modified_ns, crc32, *_ = item.media
     checked = verify and crc32 is not None
     own = f"{EXTRACTION_VERSION} {all_tags:d}{checked:d} {item.file_id} {size} {modified_ns} {crc32}"
+    own += _where(item.media, namesakes)
     content = hashlib.blake2b(own.encode(), digest_size=8).hexdigest()
     # An Entry writes itself by way of Python, a plain tuple does not.
-    sidecar = item.sidecar and (item.sidecar.path, *item.sidecar[2:5])
+    sidecar = item.sidecar and (item.sidecar.path + _where(item.sidecar, namesakes), *item.sidecar[2:5])
     planned = (content, path, sidecar, *item[3:10])
     return content + hashlib.blake2b(repr(planned).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+def _where(entry: Entry, namesakes: Set[str]) -> str:
+    """The part, if nothing else may tell a file from others."""
+    return f"\0{entry.part!r}" if entry.path in namesakes and entry.crc32 is None else ""

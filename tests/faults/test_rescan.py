@@ -18,6 +18,7 @@ from pipeline.storage.published import read_report
 from pipeline.synthetic import make_library
 from tests.conftest import media_rows
 from tests.faults.checks import assert_nothing_lost, same_tables
+from tests.media.blocks import jpeg, tiff
 
 SEQUENTIAL = Settings(mode="sequential")
 FRESH = Settings(mode="sequential", fresh=True)
@@ -260,3 +261,26 @@ def test_the_report_tells_if_it_is_not_what_was_written(library: Path, tmp_path:
     text = (out / "run.json").read_text("utf-8")
     (out / "run.json").write_text(text.replace('"media": ', '"media": 1', 1), "utf-8")
     assert read_report(out / "run.json") is None
+
+
+def _write_at_one_time(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
+def test_files_of_one_path_size_and_time_in_two_parts_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    parts = [tmp_path / "one", tmp_path / "two"]
+    folder = "Takeout/Google Photos/Photos from 2019"
+    sidecar = '{"title": "b.jpg", "photoTakenTime": {"timestamp": "160000000%d"}}'
+    for number, part in enumerate(parts):
+        _write_at_one_time(part / folder / "a.jpg", jpeg(tiff({0x010F: (2, f"Camera {number}")})))
+        _write_at_one_time(part / folder / "b.jpg.json", (sidecar % number).encode())
+    photo = parts[0] / folder / "b.jpg"
+    _write_at_one_time(photo, jpeg())
+    scan(parts, tmp_path / "out", SEQUENTIAL)
+    (parts[0] / folder / "a.jpg").unlink()
+    photo.rename(parts[1] / folder / "b.jpg")
+    scan(parts, tmp_path / "out", SEQUENTIAL)
+    scan(parts, tmp_path / "fresh", SEQUENTIAL)
+    same_tables(tmp_path / "out", tmp_path / "fresh")
