@@ -101,7 +101,7 @@ def put_in_place(new: Path, old: Path) -> None:
         number = ctypes.get_errno()
         if number not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
             raise OSError(number, os.strerror(number), os.fspath(old))
-    aside = old.with_name(f"{old.name}.aside")
+    aside = new.with_name(f"{new.name}.aside")  # beside the new: what a crash leaves there is no stranger among results
     old.rename(aside)
     new.rename(old)
     aside.rename(new)
