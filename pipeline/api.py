@@ -376,7 +376,8 @@ def read_archives(
     """
     if not library.tars():
         return library, ()
-    tars = [part for part in library.tars() if settings.verify_archives or not is_known(known, part)]
+    limits = limits_of(settings, "local")
+    tars = [part for part in library.tars() if settings.verify_archives or not is_known(known, part, limits)]
     if not tars:
         return replace(library, known=str(known)), ()
     from pipeline.graph import ReadingArchives

@@ -336,7 +336,7 @@ def read_archive(reference: ArchiveRef, folder: str, all_tags: bool, limits: Lim
     short = False
     passed = {number: death(kind, seconds=limits.seconds) for number, kind in reference.passed}
     mark_file = archive_mark(folder, part)
-    with writing(folder, part) as known, closing(Mark(mark_file)) as mark, limited(limits, mark.descriptor):
+    with writing(folder, part, limits) as known, closing(Mark(mark_file)) as mark, limited(limits, mark.descriptor):
         try:
             members = () if reference.closed else read_tar(part, problems)
             for number, (member, position) in enumerate(members):
@@ -352,7 +352,7 @@ def read_archive(reference: ArchiveRef, folder: str, all_tags: bool, limits: Lim
         if reference.closed:
             problems.append(death(reference.closed, seconds=limits.seconds))
         for problem in problems:
-            known.add_problem(problem.message)
+            known.add_problem(problem)
     remove_mark(mark_file)
     spent["content_read"] += perf_counter() - started - sum(spent.values())
     return ArchiveRead(part.name, media, spent)

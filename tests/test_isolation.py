@@ -146,6 +146,8 @@ def test_an_archive_read_front_to_back_is_read_all_the_same(tmp_path: Path, run:
         poison_in(row): [problem["kind"] for problem in row["problems"]] for row in found if row["status"] == "failed"
     }
     assert failed == {word: [CAUSES[word][0]] for word in ("SEGV", "HANG", "GROW", "BASE")}
+    run("scan", archive, "-o", "bad", "--quiet", *WHERE[where])  # under other limits, it is read once more
+    assert media_rows(tmp_path / "bad") == due
 
 
 def poison_in(row: dict[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from zlib_ng import zlib_ng
 
 from pipeline.item import MediaItem
-from pipeline.problems import TRANSIENT
+from pipeline.problems import DEADLY, TRANSIENT
 from pipeline.record import FACT_COLUMNS, PARTITION, RECORD, unsettled
 from pipeline.storage.published import Published
 from pipeline.storage.results import Results
@@ -83,7 +83,7 @@ class Earlier:
     """The rows of earlier runs, and which of them are taken over."""
 
     def __init__(
-        self, sources: Iterable[_Source] = (), again: Container[str] = TRANSIENT, but_archives: bool = False
+        self, sources: Iterable[_Source] = (), again: Set[str] = TRANSIENT, but_archives: bool = False
     ) -> None:
         """Rows of these sources, but those with problems of kinds that are to be tried `again`; `but_archives`, whose members
         are to be read, whatever is known of them."""
@@ -101,8 +101,10 @@ class Earlier:
                 self.damaged.append(source.path)
                 continue
             start = self._starts[-1]
+            # Nobody knows which limits a run had that was killed.
+            passing = again if source.published else again | DEADLY
             for number, (digest, usable) in enumerate(
-                zip(judged.column(0).to_pylist(), _usable(judged, again), strict=True)
+                zip(judged.column(0).to_pylist(), _usable(judged, passing), strict=True)
             ):
                 if usable:
                     contents.append(digest[:16])
@@ -116,9 +118,7 @@ class Earlier:
         self._table = lru_cache(maxsize=TABLES)(self._read_facts)
 
     @classmethod
-    def of(
-        cls, results: Results, published: dict[str, Published], again: Container[str], but_archives: bool
-    ) -> Earlier:
+    def of(cls, results: Results, published: dict[str, Published], again: Set[str], but_archives: bool) -> Earlier:
         """What is in the folder: shards, and `published` files of media."""
         shards = (_Source(path) for path in sorted(results.shards.glob("*.arrow")))
         parts = (
@@ -180,7 +180,7 @@ class Earlier:
         return source, number - self._starts[source]
 
 
-def _usable(rows: pa.Table, again: Container[str]) -> Iterator[bool]:
+def _usable(rows: pa.Table, again: Set[str]) -> Iterator[bool]:
     """Which rows may be taken over: the others have problems that are to be tried again."""
     for digest, problems in zip(rows.column(0).to_pylist(), rows.column(1).to_pylist(), strict=True):
         yield len(digest or "") == 32 and not any(each["kind"] in again for each in problems or ())

@@ -22,8 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.item import Entry, stored_text
+from pipeline.limits import Limits
 from pipeline.planning import EXTRACTION_VERSION
-from pipeline.problems import MediaError, OutputError
+from pipeline.problems import DEADLY, TRANSIENT, MediaError, OutputError, Problem
 from pipeline.record import FACT_COLUMNS, RECORD
 from pipeline.storage.archives import most_open
 from pipeline.storage.durable import private_folder, whole_file
@@ -44,7 +45,7 @@ LINK_TO_NOTHING = "a hard link to what is not in the archive, never followed"
 LINK_ASTRAY = "a hard link to a file of another kind"
 #: Bytes of an archive after which its reader tells how far it is, and where.
 TOLD, PROGRESS = 8 << 20, ".progress"
-#: Ends the name of the file that says what the other is: size and CRC-32.
+#: Ends the name of the file that says what the other is: size and CRC-32; and under which limits, if that made a difference.
 CHECK = ".check"
 
 _FACTS = pa.schema([RECORD.field(name) for name in FACT_COLUMNS])
@@ -70,6 +71,7 @@ class KnownWriter:
         self._told = 0
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
+        self.kinds: set[str] = set()  # of all problems
 
     def add(
         self,
@@ -83,6 +85,7 @@ class KnownWriter:
     ) -> None:
         """Add a member. `state` is None, ``hard link``, or that of a Refused; `row` that of a medium."""
         facts = {name: row[name] if row else None for name in FACT_COLUMNS}
+        self.kinds.update(problem["kind"] for problem in facts["problems"] or ())
         self._rows.append(
             facts
             | {
@@ -100,10 +103,11 @@ class KnownWriter:
         if len(self._rows) == GROUP or self._bytes > GROUP_BYTES:
             self.flush()
 
-    def add_problem(self, reason: str) -> None:
+    def add_problem(self, problem: Problem) -> None:
         """Add what is wrong with the archive as a whole."""
+        self.kinds.add(problem.kind)
         self._rows.append(
-            dict.fromkeys(_SCHEMA.names) | {"member": b"", "state": "part", "reason": stored_text(reason)}
+            dict.fromkeys(_SCHEMA.names) | {"member": b"", "state": "part", "reason": stored_text(problem.message)}
         )
 
     def progress(self, size: int, media: int) -> None:
@@ -134,13 +138,13 @@ def known_folder(above: Path, all_tags: bool) -> Path:
     return above / f"{EXTRACTION_VERSION}{'-tags' if all_tags else ''}"
 
 
-def is_known(folder: Path, part: Part) -> bool:
-    """The part has been read, as it is now, and what was written of it is whole."""
+def is_known(folder: Path, part: Part, limits: Limits) -> bool:
+    """The part has been read, as it is now, under limits that give the same, and what was written of it is whole."""
     if part.stamp is None:
         return False
     path = _path(str(folder), part)
     try:
-        return path.with_suffix(CHECK).read_text() == _check(path)
+        return path.with_suffix(CHECK).read_text() in (_check(path), _check(path, limits))
     except (OSError, ValueError):
         return False
 
@@ -153,14 +157,16 @@ def forget_others(above: Path, folder: Path, parts: Iterable[Part]) -> None:
             path.unlink()
 
 
-def _check(path: Path) -> str:
+def _check(path: Path, limits: Limits | None = None) -> str:
     size, crc32 = Published.of(path)
-    return f"{size} {crc32:08x}"
+    return f"{size} {crc32:08x}" + (f" {limits.seconds} {limits.mb}" if limits else "")
 
 
 @contextmanager
-def writing(folder: str, part: Part) -> Iterator[KnownWriter]:
-    """The writer of what is known of a part; its file is there, whole, when the block ends without an error."""
+def writing(folder: str, part: Part, limits: Limits) -> Iterator[KnownWriter]:
+    """The writer of what is known of a part; its file is there, whole, when the block ends without an error.
+
+    Later runs use it too, unless it has problems that may be gone then."""
     path = private_folder(Path(folder)) / _path(folder, part).name
     progress = os.open(path.with_suffix(PROGRESS), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -168,8 +174,11 @@ def writing(folder: str, part: Part) -> Iterator[KnownWriter]:
             writer = KnownWriter(file, progress)
             yield writer
             writer.flush()
+        if writer.kinds & TRANSIENT:
+            path.with_suffix(CHECK).unlink(missing_ok=True)
+            return
         with whole_file(path.with_suffix(CHECK)) as temporary:
-            temporary.write_text(_check(path))
+            temporary.write_text(_check(path, limits if writer.kinds & DEADLY else None))
     finally:
         os.close(progress)
 

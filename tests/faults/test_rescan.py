@@ -8,13 +8,23 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline import Settings, planning, rescan, scan
+from pipeline.item import OPERATIONS
+from pipeline.limits import NONE, Limits
+from pipeline.problems import Problem, death
+from pipeline.record import RECORD
+from pipeline.storage.durable import private_folder
+from pipeline.storage.known import is_known, writing
+from pipeline.storage.library import Library
 from pipeline.storage.published import read_report
+from pipeline.storage.shards import write_shard
 from pipeline.synthetic import make_library
 from tests.conftest import media_rows
 from tests.faults.checks import assert_nothing_lost, same_tables
@@ -284,3 +294,29 @@ def test_files_of_one_path_size_and_time_in_two_parts_are_not_taken_for_each_oth
     scan(parts, tmp_path / "out", SEQUENTIAL)
     scan(parts, tmp_path / "fresh", SEQUENTIAL)
     same_tables(tmp_path / "out", tmp_path / "fresh")
+
+
+def test_what_a_killed_run_had_given_up_is_tried_again(library: Path, tmp_path: Path) -> None:
+    scan(library, tmp_path / "fresh", SEQUENTIAL)
+    rows = [
+        row for row in pq.read_table(tmp_path / "fresh/media").select(RECORD.names).to_pylist() if row["status"] == "ok"
+    ]
+    given_up = rows[0] | {"status": "failed", "mime": None, "problems": [asdict(death("too_slow", seconds=1))]}
+    shards = private_folder(tmp_path / "out/.work/shards")
+    write_shard([(given_up, (0.0,) * len(OPERATIONS), "0" * 32)], str(shards))
+    scan(library, tmp_path / "out", SEQUENTIAL)
+    same_tables(tmp_path / "out", tmp_path / "fresh")
+
+
+def test_an_archive_that_could_not_be_read_well_is_read_again(tmp_path: Path) -> None:
+    make_library(tmp_path / "in", files=10, seed=5, image_bytes=3_000, layout="tgz", parts=1)
+    library = Library.of([tmp_path / "in"])
+    (part,) = library.tars()
+    with writing(str(tmp_path / "known"), part, NONE):
+        pass
+    assert is_known(tmp_path / "known", part, NONE)
+    for kind, again in (("unreadable", True), ("too_slow", False), ("damaged", False)):
+        with writing(str(tmp_path / "known"), part, NONE) as known:
+            known.add_problem(Problem("list", kind, "Input/output error"))
+        assert is_known(tmp_path / "known", part, NONE) is not again
+        assert is_known(tmp_path / "known", part, Limits(1, 1)) is (kind == "damaged")
