@@ -61,11 +61,10 @@ _Row = tuple[int, str, str | None]
 class _Places:
     """Where digests are found: sorted, with the number of the row of each. 12 bytes a row."""
 
-    def __init__(self, digests: Iterable[str], numbers: Sequence[int]) -> None:
-        values = pa.array([int(each, 16) for each in digests], pa.uint64())
-        order = pc.sort_indices(values)
-        self._digests = array("Q", values.take(order).to_pylist())
-        self._numbers = array("I", pa.array(numbers, pa.uint32()).take(order).to_pylist())
+    def __init__(self, digests: array[int], numbers: array[int]) -> None:
+        order = pc.sort_indices(_arrow(digests, pa.uint64()))  # stable: of equal ones, the first is found
+        self._digests = _sorted(digests, pa.uint64(), order)
+        self._numbers = _sorted(numbers, pa.uint32(), order)
 
     def __len__(self) -> int:
         return len(self._digests)
@@ -91,9 +90,7 @@ class Earlier:
         self._sources: list[_Source] = []
         self._starts = [0]
         self.damaged: list[Path] = []  # not what was written
-        wholes: list[str] = []
-        contents: list[str] = []
-        numbers: list[int] = []
+        wholes, contents, numbers = array("Q"), array("Q"), array("I")
         for source in sources:
             try:
                 judged = source.read(_JUDGED)
@@ -103,12 +100,11 @@ class Earlier:
             start = self._starts[-1]
             # Nobody knows which limits a run had that was killed.
             passing = again if source.published else again | DEADLY
-            for number, (digest, usable) in enumerate(
-                zip(judged.column(0).to_pylist(), _usable(judged, passing), strict=True)
-            ):
-                if usable:
-                    contents.append(digest[:16])
-                    wholes.append(digest[16:])
+            excluded = _with_problems(judged.column(1), passing)
+            for number, digest in enumerate(judged.column(0).to_pylist()):
+                if len(digest or "") == 32 and number not in excluded:
+                    contents.append(int(digest[:16], 16))
+                    wholes.append(int(digest[16:], 16))
                     numbers.append(start + number)
             self._sources.append(source)
             self._starts.append(start + len(judged))
@@ -180,7 +176,18 @@ class Earlier:
         return source, number - self._starts[source]
 
 
-def _usable(rows: pa.Table, again: Set[str]) -> Iterator[bool]:
-    """Which rows may be taken over: the others have problems that are to be tried again."""
-    for digest, problems in zip(rows.column(0).to_pylist(), rows.column(1).to_pylist(), strict=True):
-        yield len(digest or "") == 32 and not any(each["kind"] in again for each in problems or ())
+def _with_problems(problems: pa.ChunkedArray, kinds: Set[str]) -> Set[int]:
+    """The numbers of the rows that have problems of these kinds."""
+    rows = problems.combine_chunks()
+    found = pc.is_in(pc.struct_field(pc.list_flatten(rows), "kind"), pa.array(sorted(kinds), pa.string()))
+    return set(pc.list_parent_indices(rows).filter(found).to_pylist())
+
+
+def _arrow(values: array[int], kind: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _sorted(values: array[int], kind: pa.DataType, order: pa.Array) -> array[int]:
+    """The values in this order, without a Python object for each."""
+    taken = _arrow(values, kind).take(order).buffers()[1]
+    return array(values.typecode, taken.to_pybytes()[: len(values) * values.itemsize])
