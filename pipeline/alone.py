@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.first import make_first_row
 from pipeline.forked import DiedError, Forked
 from pipeline.item import MediaItem
 from pipeline.limits import Limits, die_with, limited
@@ -27,6 +28,15 @@ from pipeline.storage.shards import ShardDone, write_shard
 ALL, CONTENT, SIDECAR, NOTHING = range(4)
 #: How often the process is started that others cannot end by what they read, and something ends it.
 STARTS = 5
+#: What that does. As lean as a worker: pandas and numpy, which pyarrow would import, would take longer than the rest.
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pipeline.lean import make_lean
+make_lean()
+from pipeline.alone import main
+main(int(sys.argv[2]))
+"""
 #: Bytes of a second that reading has at the least, before it is cut off however it progresses.
 SLOWEST = 1 << 20
 
@@ -47,8 +57,7 @@ def work_alone(reference: ShardRef, manifest: str, task: Task) -> list[ShardDone
     items = read_items(reference._replace(left_out=()), manifest)
     mine = [items[at]._replace(shard=f"{reference.name}-{at}") for at in reference.alone]
     root = str(Path(__file__).parent.parent)
-    program = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline.alone import main; main(int(sys.argv[2]))"
-    command = [sys.executable, "-c", program, root, str(os.getpid())]
+    command = [sys.executable, "-c", PROGRAM, root, str(os.getpid())]
     for _ in range(STARTS):
         done = subprocess.run(
             command,
@@ -68,6 +77,7 @@ def work_alone(reference: ShardRef, manifest: str, task: Task) -> list[ShardDone
 def main(parent: int) -> None:
     """What the process does that `work_alone` starts: items come on stdin, what was done goes to stdout."""
     die_with(parent)
+    make_first_row()  # or each reader that is forked anew would
     answers = os.dup(1)  # readers may write to the other
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     items, task = pickle.load(sys.stdin.buffer)
@@ -103,7 +113,7 @@ def _row_alone(item: MediaItem, reader: Forked, task: Task, trace: int) -> Shard
                 spared = True
                 continue
             timed_out = os.fstat(trace).st_size > 0 or str(error) == "no answer"
-            problem = death("too_slow" if timed_out else "crashed", f"({error})", task.limits.seconds)
+            problem = death("too_slow" if timed_out else "crashed", str(error), task.limits.seconds)
             os.ftruncate(trace, 0)
         except MemoryError:
             problem = death("too_much_memory")
