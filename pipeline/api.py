@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain, takewhile
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from pipeline.modes import (
     worker_processes,
 )
 from pipeline.planning import Plan, Progress, made_from, make_shards
-from pipeline.preparing import date_on, list_library, pair_library
+from pipeline.preparing import ask_on, list_library, pair_library
 from pipeline.problems import RunError, UsageError
 from pipeline.progress import Silent, Watch, following
 from pipeline.rescan import Before, changes_since, publish_again, state_of, version_of
@@ -45,7 +45,7 @@ from pipeline.storage.parts import is_inside, library_name, real_path, source_of
 from pipeline.timing import Clock
 
 if TYPE_CHECKING:
-    from pipeline.cluster import Compute, EarlyCluster
+    from pipeline.cluster import Beside, Compute, EarlyCluster
     from pipeline.explain import Case, OtherFile
     from pipeline.stages import ArchiveRead
     from pipeline.storage.earlier import Earlier
@@ -183,16 +183,21 @@ def _read(
     The workers start while the listing grows, and are gone when this returns.
     """
     # All of it before a second thread imports distributed: a signal that ends an import here would leave it waiting for ever.
-    from pipeline.cluster import EarlyCluster, synchronous, why_not_here
+    from pipeline.cluster import Beside, EarlyCluster, why_not_here
     from pipeline.graph import Reading
     from pipeline.storage import manifest  # noqa: F401
     from pipeline.storage.earlier import Earlier
     from pipeline.storage.shards import read_shard
 
-    with EarlyCluster(worker_processes(settings), results.scratch, _dask_report(settings)) as workers:
+    with (
+        Beside() as reader,
+        EarlyCluster(worker_processes(settings), results.scratch, _dask_report(settings)) as workers,
+    ):
+        if given_mode(settings) in (None, "sequential"):
+            reader.start()  # while this process is small, and has one thread
         with clock.stage("archives"):
             known = known_folder(results.known, settings.all_tags)
-            library, archives = read_archives(library, known, settings, watch, given, workers)
+            library, archives = read_archives(library, known, settings, watch, reader, given, workers)
         with clock.stage("list"):
             # What is known has to be compared first; of shards that are left it is not known yet how much that is.
             left = any(results.shards.iterdir())
@@ -208,9 +213,10 @@ def _read(
         index = open_index()
         watch.step(f"pairing {listing.count:,} files")
         with clock.stage("pair"):
-            dating = workers.compute if workers.started else lambda: synchronous
-            date = partial(date_on, dating, library, limits_of(settings, "local"))
-            plan = pair_library(listing, library, io_threads(settings), settings.verify_archives, date)
+            answering: Callable[[], Compute] = workers.compute if workers.started else lambda: reader.compute
+            where = "parallel" if workers.started else "sequential"
+            ask = partial(ask_on, answering, threads_per_task(settings, where), limits_of(settings, where))
+            plan = pair_library(listing, library, io_threads(settings), settings.verify_archives, ask)
         with clock.stage("plan"):
             found = audit(plan, library.missing_parts())
             references, to_read = write_plan(plan, found, settings, results, index, earlier)
@@ -230,7 +236,9 @@ def _read(
         give_back()
         watch.step(f"starting ({mode})")
         with clock.stage("start"):
-            compute = given or compute_on(mode, workers, _dask_report(settings))
+            if mode != "sequential":
+                reader.close()
+            compute = given or compute_on(mode, workers, reader, _dask_report(settings))
         done: list[ShardDone] = []
         with clock.stage("take over"):
             for rows in earlier.rows():
@@ -248,7 +256,7 @@ def _read(
                 limits=limits_of(settings, mode),
             )
             with saying_what_is_left(done, earlier.taken, media), finishing(partial(watch.note, STOPPING)) as asked:
-                for shard in compute(graph, takewhile(lambda _: not asked(), dearest_first(references))):
+                for shard in compute(graph, dearest_first(references), asked):
                     done.append(shard)
                     with clock.stage("index while extracting"):
                         index.add_media(read_shard(results.shards, shard.name))
@@ -353,13 +361,13 @@ def _warn_of_open(address: str, watch: Watch) -> None:
         )
 
 
-def compute_on(mode: str, workers: EarlyCluster | None, profile: Path | None = None) -> Compute:
-    """What runs the graph in this mode: the caller's client, the local cluster, or this process."""
-    from pipeline import cluster
+def compute_on(mode: str, workers: EarlyCluster | None, reader: Beside, profile: Path | None = None) -> Compute:
+    """What runs the graph in this mode: the caller's client, the local cluster, or the process beside this one."""
+    from pipeline.cluster import client_of_caller
 
     if mode == "client":
-        return cluster.client_of_caller(profile)
-    return workers.compute() if mode == "parallel" and workers is not None else cluster.synchronous
+        return client_of_caller(profile)
+    return workers.compute() if mode == "parallel" and workers is not None else reader.compute
 
 
 def read_archives(
@@ -367,6 +375,7 @@ def read_archives(
     known: Path,
     settings: Settings,
     watch: Watch,
+    reader: Beside,
     given: Compute | None = None,
     workers: EarlyCluster | None = None,
 ) -> tuple[Library, tuple[ArchiveRead, ...]]:
@@ -387,7 +396,7 @@ def read_archives(
     mode = "sequential"
     if workers is not None:
         mode = "scheduler" if given else archives_mode(settings, len(tars), size)
-    compute = given or compute_on(mode, workers)
+    compute = given or compute_on(mode, workers, reader)
 
     def so_far() -> tuple[int, int]:
         found = [progress(str(known), part) for part in tars]
@@ -490,13 +499,16 @@ def plan(
     Returns counts and bytes, missing part numbers, files without partner, the mode that `scan` would choose, and the
     predicted time (seconds) and memory (MB) of both modes. Raises InputError.
     """
+    from pipeline.cluster import Beside
+
     settings, watch = settings or Settings(), watch or Silent()
     library = Library.of(_as_list(inputs), settings.merge)
     known = measured()
     if known.note:
         watch.note(known.note)
     with closing(library), private_scratch() as scratch:
-        library, _ = read_archives(library, scratch, settings, watch)
+        with Beside() as reader:
+            library, _ = read_archives(library, scratch, settings, watch, reader)
         listing = list_library(library, watch)
         watch.step(f"pairing {listing.count:,} files")
         found = pair_library(listing, library, io_threads(settings))
@@ -556,6 +568,7 @@ def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dic
     `path` is that inside the export, or its end; `inside` a folder of results, or one of a Takeout, of which then everything
     is listed and this file read. Raises UsageError if no file, or more than one, is meant.
     """
+    from pipeline.cluster import Beside
     from pipeline.explain import explain as explain_case
     from pipeline.storage.lookup import look_up
     from pipeline.storage.results import completed
@@ -566,7 +579,8 @@ def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dic
         return explain_case(look_up(index, stored_text(path)))
     settings = settings or Settings()
     with closing(Library.of([inside], merge=True)) as library, private_scratch() as scratch:
-        library, _ = read_archives(library, scratch, settings, Silent())
+        with Beside() as reader:
+            library, _ = read_archives(library, scratch, settings, Silent(), reader)
         return explain_case(_case_of(library, path, settings))
 
 

@@ -12,6 +12,7 @@ import math
 import multiprocessing
 import multiprocessing.process
 import os
+import pickle
 import re
 import resource
 import shutil
@@ -24,6 +25,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import chain, count, islice
 from multiprocessing import spawn
@@ -46,13 +48,27 @@ class Build(Protocol):
     def __call__(self, references: Sequence[Any], /) -> Any:
         """The graph."""
 
+    def has_begun(self, reference: Any) -> bool:
+        """A process is at work on it, as far as that is known: who is asked to end waits for it."""
+
     def after_death(self, reference: Any, kind: str) -> Sequence[Any]:
         """What is to be done instead, after a process has died over the reference, of what kind of problem."""
 
 
-#: Runs the graph that a Build makes, and yields what its partitions return, in the order in which they finish. References are
-#: taken as there is room for them: who is asked to end gives no more.
-Compute = Callable[[Build, Iterable[Any]], Iterator[Any]]
+def never() -> bool:
+    """Nobody asks to end."""
+    return False
+
+
+class Compute(Protocol):
+    """Runs the graph that a Build makes."""
+
+    def __call__(self, build: Build, references: Iterable[Any], asked: Callable[[], bool] = never, /) -> Iterator[Any]:
+        """What its partitions return, in the order in which they finish. References are taken as there is room for them.
+
+        Once it is `asked` to end, what is at work is finished, and no other begun.
+        """
+
 
 #: Shards that the scheduler has at a time, for each thread of the workers: one at work, others at hand. Neither its memory nor
 #: ours grows with the library.
@@ -60,8 +76,9 @@ AHEAD = 4
 #: Deaths one after the other, with nothing done or learnt in between, that are no longer taken for a file's doing. Each takes
 #: all the references along that its worker had at hand.
 MOST_DEATHS = 200
-#: Seconds without a worker that are waited for one, and after which it is looked whether there are some.
-PATIENCE, LOOK_AFTER = 60.0, 5.0
+#: Seconds without a worker that are waited for one, after which it is looked whether there are some, and after which whether
+#: somebody has asked to end.
+PATIENCE, LOOK_AFTER, HEAR_AFTER = 60.0, 5.0, 0.2
 
 _LOCAL = {
     # Forked from a server that has imported everything once: starts in a third of spawn's time, shares its memory.
@@ -154,33 +171,56 @@ def _stop_fork_server() -> None:
         _forkserver._stop()  # type: ignore[attr-defined]
 
 
-def synchronous(build: Build, references: Iterable[Any], isolate: bool = True) -> Iterator[Any]:
-    """Dask's synchronous scheduler: one shard after the other, in a process beside this one, which waits for it.
+class Beside:
+    """Dask's synchronous scheduler in a process beside this one, which waits for it: one reference after the other.
 
-    Not to `isolate` it is for debugging: what kills a reader then kills the program.
+    Used as a context: at its end the process is gone.
     """
 
-    def read(reference: Any) -> list[Any]:
-        # by its name, dask would import distributed to find it
-        return list(build([reference]).compute(scheduler=get_sync))
+    def __init__(self) -> None:
+        self._reader = Forked(_read_beside)
 
-    if not isolate:
-        for reference in references:
-            yield from read(reference)
-        return
-    waiting = iter(references)
-    again: deque[Any] = deque()
-    deaths = 0
-    with Forked(read) as reader:
-        while (reference := again.popleft() if again else next(waiting, None)) is not None:
+    def start(self) -> None:
+        """Fork it, if that has not been done."""
+        self._reader.start()
+
+    def compute(self, build: Build, references: Iterable[Any], asked: Callable[[], bool] = never) -> Iterator[Any]:
+        """Runs the graph that `build` makes."""
+        packed = pickle.dumps(build)
+        waiting = iter(references)
+        again: deque[Any] = deque()
+        deaths = 0
+        while not asked() and (reference := again.popleft() if again else next(waiting, None)) is not None:
             try:
-                finished = reader.call(reference)
+                finished = self._reader.call((packed, reference))
             except (DiedError, MemoryError) as error:
                 instead, deaths = _instead(build, reference, error, deaths)
                 again.extend(instead)
             else:
                 deaths = 0
                 yield from finished
+
+    def close(self) -> None:
+        """End it."""
+        self._reader.close()
+
+    def __enter__(self) -> Beside:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _read_beside(asked: tuple[bytes, Any]) -> list[Any]:
+    packed, reference = asked
+    # by its name, dask would import distributed to find it
+    return list(_unpacked(packed)([reference]).compute(scheduler=get_sync))
+
+
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Any:
+    """What builds the graph, unpacked once for all references."""
+    return pickle.loads(packed)
 
 
 def _instead(build: Build, reference: Any, error: Exception, deaths: int) -> tuple[Sequence[Any], int]:
@@ -246,8 +286,23 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
             reason = str(error).partition("\n")[0]
             raise ClusterError(f"the local cluster did not start: {reason} (--mode sequential needs none)") from error
         cluster.scheduler.http_server.stop()  # it serves nothing, and is the one listener without TLS
-        yield _on(client, profile)
+        try:
+            yield _on(client, profile)
+        except BaseException:
+            _kill_workers(cluster)  # to close them would wait for what they are at
+            raise
     _stop_fork_server()
+
+
+def _kill_workers(cluster: Any) -> None:
+    """End the processes that work, whatever they do, and have none take their place."""
+    from distributed.core import Status
+
+    for nanny in cluster.workers.values():
+        nanny.status = Status.closing_gracefully  # else it starts another
+        if nanny.pid:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -375,9 +430,9 @@ class EarlyCluster:
     def __enter__(self) -> EarlyCluster:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         self._thread.shutdown()  # what is being started is waited for
-        self._open.close()
+        self._open.__exit__(*error)
 
 
 @contextmanager
@@ -444,9 +499,9 @@ def _on(client: Any, profile: Path | None = None) -> Compute:
         profile.with_stem(f"{profile.stem}{number}") for number in chain([""], (f"-{each}" for each in count(2)))
     )
 
-    def compute(build: Build, references: Iterable[Any]) -> Iterator[Any]:
+    def compute(build: Build, references: Iterable[Any], asked: Callable[[], bool] = never) -> Iterator[Any]:
         with _reporting(client, next(reports)):
-            yield from _computing(client)(build, references)
+            yield from _computing(client)(build, references, asked)
 
     return compute
 
@@ -454,15 +509,18 @@ def _on(client: Any, profile: Path | None = None) -> Compute:
 def _computing(client: Any) -> Compute:
     from distributed import KilledWorker, as_completed
 
-    def compute(build: Build, references: Iterable[Any]) -> Iterator[Any]:
+    def compute(build: Build, references: Iterable[Any], asked: Callable[[], bool] = never) -> Iterator[Any]:
         waiting = iter(references)
         again: deque[Any] = deque()
         deaths = 0
         done = as_completed(loop=client.loop)
-        in_flight: dict[str, Any] = {}
+        in_flight: dict[str, tuple[Any, Any]] = {}  # futures and references
+        given_back: set[str] | None = None
         first = 0
 
         def submit() -> None:
+            if asked():
+                return
             while again:  # each by itself: they may be of several kinds
                 compute_window([again.popleft()])
             threads = max(sum(client.nthreads().values()), 1)
@@ -479,14 +537,24 @@ def _computing(client: Any) -> Compute:
             ranks = defaultdict(int, {task.key: -(first + number) for number, task in enumerate(tasks)})
             futures = client.compute(tasks, priority=ranks.__getitem__)
             first += len(window)
-            in_flight.update({future.key: each for future, each in zip(futures, window, strict=True)})
+            in_flight.update({future.key: (future, each) for future, each in zip(futures, window, strict=True)})
             done.update(futures)
+
+        def give_back() -> None:
+            """Have nobody begin with what nobody has begun with, once it is asked to end."""
+            nonlocal given_back
+            if given_back is None and asked():
+                idle = [future for future, reference in in_flight.values() if not build.has_begun(reference)]
+                given_back = {future.key for future in idle}
+                client.cancel(idle)
 
         submit()
         while in_flight:
-            _wait_for(done, client)
+            _wait_for(done, client, give_back)
             future = next(done)
-            reference = in_flight.pop(future.key)
+            _, reference = in_flight.pop(future.key)
+            if given_back and future.key in given_back and future.cancelled():
+                continue
             finished: Sequence[Any] = ()
             try:
                 finished = future.result()
@@ -509,16 +577,22 @@ async def _nothing() -> None:
     """To wait until all has been done that a loop was asked for before."""
 
 
-def _wait_for(done: Any, client: Any) -> None:
-    """Wait until something is done. Raises ClusterError if there are no workers, and none comes."""
+def _wait_for(done: Any, client: Any, meanwhile: Callable[[], None]) -> None:
+    """Wait until something is done, and call `meanwhile` now and then. Raises ClusterError if there are no workers, and none
+    comes."""
+    looked_at = time.monotonic()
     alone_since = None
     while not done.has_ready():
+        meanwhile()
         with done.thread_condition:
-            if done.has_ready() or done.thread_condition.wait(LOOK_AFTER):
+            if done.has_ready() or done.thread_condition.wait(HEAR_AFTER):
                 continue
+        if time.monotonic() - looked_at < LOOK_AFTER:
+            continue
+        looked_at = time.monotonic()
         if client.nthreads():
             alone_since = None
         elif alone_since is None:
-            alone_since = time.monotonic()
-        elif time.monotonic() - alone_since > PATIENCE:
+            alone_since = looked_at
+        elif looked_at - alone_since > PATIENCE:
             raise ClusterError(f"there have been no workers for {PATIENCE:.0f} seconds")

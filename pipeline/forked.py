@@ -37,10 +37,15 @@ class Forked:
         self._pid = 0
         self._connection: Connection[Any, Any] | None = None
 
-    def call(self, argument: Any, seconds: float | None = None) -> Any:
-        """What the function returns, or raises. Raises DiedError if the child ends, or does not answer within `seconds`."""
+    def start(self) -> None:
+        """Fork the child, if there is none."""
         if self._connection is None:
             self._connection = self._fork()
+
+    def call(self, argument: Any, seconds: float | None = None) -> Any:
+        """What the function returns, or raises. Raises DiedError if the child ends, or does not answer within `seconds`."""
+        self.start()
+        assert self._connection is not None
         try:
             self._connection.send(argument)
             if not self._connection.poll(seconds):

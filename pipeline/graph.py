@@ -5,18 +5,20 @@ Each of its three graphs is made of references, one partition for each, and know
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import dask.bag as db
 
 from pipeline.alone import Task, work_alone
+from pipeline.item import Entry
 from pipeline.limits import NONE, Limits
 from pipeline.stages import (
     ArchiveRef,
-    Undated,
+    Question,
+    answer,
     archive_mark,
-    date_media,
     extract,
     hand_in,
     hand_out,
@@ -26,11 +28,13 @@ from pipeline.stages import (
 )
 from pipeline.storage.library import Library
 from pipeline.storage.manifest import ShardRef, read_items
-from pipeline.storage.marks import mark_path, take_mark
+from pipeline.storage.marks import has_mark, mark_path, take_mark
 from pipeline.storage.shards import write_shard
 
 #: Deaths over one reference that say nothing of what it was, until it is no longer tried as it stands.
 MOST_DEATHS = 3
+#: Items that one task works on alone, so that other workers have a share of them.
+ALONE_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,10 @@ class Reading:
             .map_partitions(write_shard, self.shards, self.marks)
         )
 
+    def has_begun(self, reference: ShardRef) -> bool:
+        """A task is at work on the shard. Items alone are not worth waiting for: each that is done is kept."""
+        return not reference.alone and has_mark(mark_path(self.marks, reference.name))
+
     def after_death(self, reference: ShardRef, kind: str) -> list[ShardRef]:
         """The shard without the items that were at work, and these alone; the second time, all of its items are.
 
@@ -85,7 +93,8 @@ class Reading:
         everything = len(read_items(reference._replace(left_out=()), self.manifest))
         left = [at for at in range(everything) if at not in reference.left_out]
         if found.begun == found.finished or reference.left_out:
-            return [reference._replace(left_out=(), alone=tuple(left))]
+            batches = (tuple(left[at : at + ALONE_AT_ONCE]) for at in range(0, len(left), ALONE_AT_ONCE))
+            return [reference._replace(left_out=(), alone=batch) for batch in batches]
         suspects = tuple(left[found.finished : found.begun])
         alone = reference._replace(alone=suspects)
         return [alone, reference._replace(left_out=suspects)] if len(suspects) < len(left) else [alone]
@@ -104,6 +113,10 @@ class ReadingArchives:
         archives = db.from_sequence(references, npartitions=len(references))
         return archives.map(read_archive, self.known, self.all_tags, self.limits)
 
+    def has_begun(self, reference: ArchiveRef) -> bool:
+        """A task is at work on the archive."""
+        return has_mark(archive_mark(self.known, reference.part))
+
     def after_death(self, reference: ArchiveRef, kind: str) -> list[ArchiveRef]:
         """The archive again. The second time that a process dies over a member, that is passed over."""
         found = take_mark(archive_mark(self.known, reference.part))
@@ -120,19 +133,28 @@ class ReadingArchives:
 
 
 @dataclass(frozen=True, slots=True)
-class Dating:
-    """The bag of what some media say of their time, one dict for each Undated."""
+class Asking:
+    """The bag of what files answer, one dict for each Question: what `ask` says of them, by `threads` threads.
 
+    Nothing (None) of one that two processes have died over.
+    """
+
+    ask: Callable[[Entry, Library], Any]
     library: Library
+    threads: int = 0
     limits: Limits = NONE
 
-    def __call__(self, references: Sequence[Undated]) -> db.Bag:
-        """Its graph for these media."""
-        undated = db.from_sequence(references, npartitions=len(references))
-        return undated.map(date_media, self.library, self.limits)
+    def __call__(self, references: Sequence[Question]) -> db.Bag:
+        """Its graph for these files."""
+        questions = db.from_sequence(references, npartitions=len(references))
+        return questions.map(answer, self.ask, self.library, self.threads, self.limits)
 
-    def after_death(self, reference: Undated, kind: str) -> list[Undated]:
-        """Its media one by one; one that two processes have died over says nothing."""
-        if len(reference.media) > 1:
-            return [replace(reference, media=(each,)) for each in reference.media]
+    def has_begun(self, reference: Question) -> bool:
+        """It is not known, and does not take long."""
+        return True
+
+    def after_death(self, reference: Question, kind: str) -> list[Question]:
+        """Its files one by one; one that two processes have died over says nothing."""
+        if len(reference.files) > 1:
+            return [replace(reference, files=(each,)) for each in reference.files]
         return [replace(reference, deaths=reference.deaths + 1)]

@@ -7,28 +7,32 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from pipeline import elsewhere
-from pipeline.documents import Document, read_document, unreadable_document
+from pipeline.documents import Document, unreadable_document
 from pipeline.item import Entry, stored_text
 from pipeline.limits import Limits
 from pipeline.listing import Listing
 from pipeline.planning import Plan, make_plan
 from pipeline.problems import Problem, noting
 from pipeline.progress import Watch
-from pipeline.storage.library import Library, opened
+from pipeline.storage.library import Library
 from pipeline.storage.parts import Refused
 
 if TYPE_CHECKING:
     from pipeline.cluster import Compute
 
-#: Bytes of a JSON file that is read only to find out what it is.
-LARGEST_DOCUMENT = 8 << 20
-#: Media whose own times one task finds out.
-DATED_AT_ONCE = 32
+#: Files of which one task answers what is asked.
+ASKED_AT_ONCE = 32
 #: Files between two words about the listing.
 LISTING_STEP = 500
+#: What is said of a JSON file that processes have died over.
+DEADLY_DOCUMENT = "processes that read it crashed, were cut off, or wanted more memory than they may have"
+
+#: Answers what a function says of each of some files of a library; None of a file that it gave up.
+Ask = Callable[[Callable[[Entry, Library], Any], Library, Sequence[Entry]], Mapping[Entry, Any]]
 
 
 def list_library(
@@ -77,22 +81,28 @@ def pair_library(
     library: Library,
     threads: int,
     verify: bool = False,
-    date: Callable[[Sequence[Entry]], Mapping[Entry, int | None]] | None = None,
+    ask: Ask | None = None,
 ) -> Plan:
     """The plan: every folder paired, what must be read for that read by `threads` threads.
 
-    `date` finds out what media say of their time; by default it is done here.
+    `ask` answers what is asked of files; by default it is done here.
     """
+    from pipeline.stages import document_of, recorded_at
+
+    def documents_of(files: Sequence[Entry]) -> dict[Entry, Document]:
+        found = asking(document_of, library, files) if files else {}
+        return {file: document or unreadable_document(DEADLY_DOCUMENT) for file, document in found.items()}
+
+    def date(media: Sequence[Entry]) -> Mapping[Entry, int | None]:
+        return asking(recorded_at, library, media) if media else {}
+
     with collector_paused():
         listing.pair()
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        date = date or partial(_date_here, library, pool)
+        asking: Ask = ask or partial(_ask_here, pool)
         while any(wanted := (listing.to_read(), listing.to_date())):
             unread, undated = wanted
-            # All of them first: while threads are at work, no process should be forked.
-            documents = list(pool.map(partial(_read_document, library), unread, chunksize=16))
-            recorded = date(undated) if undated else {}
-            listing.learn(dict(documents), recorded)
+            listing.learn(documents_of(unread), date(undated))
         repeated = list(listing.repeated())
         same = pool.map(lambda pair: _same_content(library, pair[0], pair[1], verify), repeated)
         copies = frozenset(later for (later, _), equal in zip(repeated, same, strict=True) if equal)
@@ -100,8 +110,8 @@ def pair_library(
         candidates = elsewhere.member_candidates(plan)
         sidecars = {item.sidecar for item in candidates if item.sidecar is not None}
         known = {sidecar: found.gist for sidecar in sidecars if (found := listing.document_of(sidecar)) is not None}
-        read = pool.map(partial(_read_document, library), [each for each in sidecars if each not in known])
-        return elsewhere.with_members(plan, candidates, known | {each: found.gist for each, found in read})
+        read = documents_of([each for each in sidecars if each not in known])
+        return elsewhere.with_members(plan, candidates, known | {each: found.gist for each, found in read.items()})
 
 
 def _borrow_sidecars(
@@ -113,7 +123,7 @@ def _borrow_sidecars(
     """The plan, with sidecars from other folders for files that have none in their own."""
     plan = _share_with_copies(plan, library, pool)
     strays = list(elsewhere.strays(plan))
-    recorded = date([item.media for item, _ in strays]) if strays else {}
+    recorded = date([item.media for item, _ in strays])
     borrowed = {
         item.file_id: (orphan.sidecar, "other_folder")
         for item, orphan in strays
@@ -124,27 +134,32 @@ def _borrow_sidecars(
     return _share_with_copies(elsewhere.with_borrowed(plan, borrowed), library, pool)
 
 
-def _date_here(library: Library, pool: ThreadPoolExecutor, media: Sequence[Entry]) -> dict[Entry, int | None]:
-    """What each of some media says of its time."""
-    from pipeline.stages import recorded_at
+def _ask_here(
+    pool: ThreadPoolExecutor, ask: Callable[[Entry, Library], Any], library: Library, files: Sequence[Entry]
+) -> dict[Entry, Any]:
+    """What `ask` says of each of some files."""
+    return dict(zip(files, pool.map(ask, files, repeat(library)), strict=True))
 
-    return dict(zip(media, pool.map(partial(recorded_at, library=library), media), strict=True))
 
-
-def date_on(
-    compute: Callable[[], Compute], library: Library, limits: Limits, media: Sequence[Entry]
-) -> dict[Entry, int | None]:
-    """The same on a cluster, whose workers have the map of time zones in memory already: it takes 34 MB."""
-    from pipeline.graph import Dating
-    from pipeline.stages import Undated
+def ask_on(
+    compute: Callable[[], Compute],
+    threads: int,
+    limits: Limits,
+    ask: Callable[[Entry, Library], Any],
+    library: Library,
+    files: Sequence[Entry],
+) -> dict[Entry, Any]:
+    """The same in processes that may die over a file, of which None is said then."""
+    from pipeline.graph import Asking
+    from pipeline.stages import Question
 
     batches = [
-        Undated(f"the time of {media[start].path}", tuple(media[start : start + DATED_AT_ONCE]))
-        for start in range(0, len(media), DATED_AT_ONCE)
+        Question(f"{ask.__name__} of {files[start].path}", tuple(files[start : start + ASKED_AT_ONCE]))
+        for start in range(0, len(files), ASKED_AT_ONCE)
     ]
-    found: dict[Entry, int | None] = {}
-    for dated in compute()(Dating(library, limits), batches):
-        found |= dated
+    found: dict[Entry, Any] = {}
+    for answered in compute()(Asking(ask, library, threads, limits), batches):
+        found |= answered
     return found
 
 
@@ -172,15 +187,6 @@ def collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _read_document(library: Library, entry: Entry) -> tuple[Entry, Document]:
-    problems: list[Problem] = []
-    with noting(problems, "list"):
-        with opened(library, entry) as file:
-            data = file.read_all(LARGEST_DOCUMENT)
-        return entry, read_document(data, entry)
-    return entry, unreadable_document(problems[0].message)
 
 
 def _same_content(library: Library, one: Entry, other: Entry, verify: bool = False) -> bool:

@@ -11,16 +11,17 @@ import os
 import resource
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zlib_ng import zlib_ng
 
+from pipeline.documents import Document, read_document, unreadable_document
 from pipeline.item import OPERATIONS, Content, Entry, MediaItem
 from pipeline.limits import Limits, limited, progress
 from pipeline.media.facts import Clip, Exif, Picture
@@ -40,6 +41,8 @@ from pipeline.takeout.sidecar import parse_sidecar
 
 #: A sidecar is about 1 kB; one beyond this is refused by its size.
 LARGEST_SIDECAR = 8 << 20
+#: Bytes of a JSON file that is read only to find out what it is.
+LARGEST_DOCUMENT = 8 << 20
 #: Read size, also of what threads read ahead. Larger blocks gain nothing; mapped files kill when cut (`benchmarks.reading`).
 BLOCK = 1 << 20
 #: Bytes from the front of a file that are kept in memory for the readers of metadata.
@@ -406,25 +409,42 @@ def recorded_at(media: Entry, library: Library) -> int | None:
     return None
 
 
+def document_of(file: Entry, library: Library) -> Document:
+    """What a JSON file is, or why it cannot be read."""
+    problems: list[Problem] = []
+    with noting(problems, "list"):
+        with opened(library, file) as opened_file:
+            data = opened_file.read_all(LARGEST_DOCUMENT)
+        return read_document(data, file)
+    return unreadable_document(problems[0].message)
+
+
 @dataclass(frozen=True, slots=True)
-class Undated:
-    """Some media whose own times are asked for. One that processes have died over is not asked a third time."""
+class Question:
+    """Some files of which something is asked. One that processes have died over is not asked a third time."""
 
     name: str
-    media: tuple[Entry, ...]
+    files: tuple[Entry, ...]
     deaths: int = 0
 
 
-def date_media(undated: Undated, library: Library, limits: Limits) -> dict[Entry, int | None]:
-    """What each of some media itself says of its time."""
-    if undated.deaths > 1:
-        return dict.fromkeys(undated.media)
-    found: dict[Entry, int | None] = {}
-    with open(os.devnull, "wb") as trace, limited(limits, trace.fileno()):
-        for media in undated.media:
-            progress()
-            found[media] = recorded_at(media, library)
-    return found
+def answer(
+    question: Question, ask: Callable[[Entry, Library], Any], library: Library, threads: int, limits: Limits
+) -> dict[Entry, Any]:
+    """What `ask` says of each of some files; `threads` threads wait for the disk, if reading waits."""
+    if question.deaths > 1:
+        return dict.fromkeys(question.files)
+
+    def asked(file: Entry) -> Any:
+        progress()
+        return ask(file, library)
+
+    threads = min(threads, len(question.files))
+    with open(os.devnull, "wb") as trace, limited(limits, trace.fileno(), threads):
+        if threads < 2:
+            return {file: asked(file) for file in question.files}
+        with ThreadPoolExecutor(threads, thread_name_prefix="ask") as pool:
+            return dict(zip(question.files, pool.map(asked, question.files), strict=True))
 
 
 def _own_time(picture: Picture | None, clip: Clip | None) -> int | None:

@@ -3,17 +3,21 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask.bag as db
 import psutil
 import pytest
+from distributed import get_worker
 
 from pipeline import Settings, scan
 from pipeline.cluster import ClusterError, existing_cluster, local_cluster
 from pipeline.item import Entry
 from pipeline.limits import Limits
-from pipeline.preparing import date_on
+from pipeline.preparing import ask_on
 from pipeline.stages import recorded_at
 from pipeline.storage.library import Library
 from tests.conftest import write_tree
@@ -94,9 +98,45 @@ def test_workers_find_out_what_media_say_of_their_time(tmp_path: Path) -> None:
     library = Library.of([write_tree(tmp_path / "in", {**files, "Takeout/P/x.jpg": b"no photo"})])
     media = [found for found in library.walk() if isinstance(found, Entry)]
     with local_cluster(1, scratch) as compute:
-        found = date_on(lambda: compute, library, Limits(), media)
+        found = ask_on(lambda: compute, 2, Limits(), recorded_at, library, media)
     assert found == {each: recorded_at(each, library) for each in media}
     assert len(set(found.values())) == 41
+
+
+def test_what_no_worker_has_begun_with_is_given_back(tmp_path: Path) -> None:
+    """One of four tasks is begun when it is asked to end, and does not return before its worker has forgotten the others."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    begun = tmp_path / "begun"
+    with local_cluster(1, scratch) as compute:
+        assert list(compute(Waiting(str(begun)), [0, 1, 2, 3], begun.exists)) == [0]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Tasks of which the first makes a file when the others wait behind it."""
+
+    begun: str
+
+    def __call__(self, references: Sequence[Any]) -> Any:
+        return db.from_sequence(references, npartitions=len(references)).map(wait_alone, self.begun)
+
+    def has_begun(self, reference: Any) -> bool:
+        return bool(reference == 0)
+
+    def after_death(self, reference: Any, kind: str) -> Any:
+        raise AssertionError(reference, kind)
+
+
+def wait_alone(number: int, begun: str) -> int:
+    """The number, once this is the only task of its worker, which first has had others."""
+    tasks = get_worker().state.tasks
+    while len(tasks) == 1:
+        pass
+    Path(begun).touch()
+    while len(tasks) > 1:
+        pass
+    return number
 
 
 class Never:
@@ -104,6 +144,9 @@ class Never:
 
     def __call__(self, references: Any) -> Any:
         raise AssertionError(references)
+
+    def has_begun(self, reference: Any) -> bool:
+        raise AssertionError(reference)
 
     def after_death(self, reference: Any, kind: str) -> Any:
         raise AssertionError(reference, kind)

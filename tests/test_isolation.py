@@ -1,5 +1,6 @@
 """Files that crash, hang or exhaust whoever reads them: each costs its own row, and nothing else."""
 
+import json
 import os
 import random
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Run, media_rows, write_tree
@@ -18,14 +20,17 @@ from tests.media.blocks import jpeg, tiff
 
 ROOT = Path(__file__).parent.parent
 
-#: Imported by Python as it starts: has the first function that looks at a file's bytes do what the file says.
+#: Imported by Python as it starts: has the first function that looks at a file's bytes, and the parser of JSON, do what these
+#: say.
 HOOK = """
 import ctypes, os, sys, time
+import orjson
 from pipeline.media import sniff as module
-real = module.sniff
-def sniff(head):
-    at = head.find(b"POISON-")
-    what = bytes(head[at + 7 : at + 11]) if at >= 0 else b""
+real, parse = module.sniff, orjson.loads
+def act(data):
+    data = bytes(data)
+    at = data.find(b"POISON-")
+    what = data[at + 7 : at + 11] if at >= 0 else b""
     if what == b"SEGV": ctypes.string_at(0)
     if what == b"KILL": os.kill(os.getpid(), 9)
     if what == b"EXIT": os._exit(0)
@@ -36,9 +41,14 @@ def sniff(head):
         hoard = []
         while True: hoard.append(bytearray(16 << 20))
     if what == b"BASE": raise SystemExit("poison")
-    if what == b"RECU": return sniff(head)
+    if what == b"RECU": return act(data)
+def sniff(head):
+    act(head)
     return real(head)
-module.sniff = sniff
+def loads(data):
+    act(data)
+    return parse(data)
+module.sniff, orjson.loads = sniff, loads
 """
 
 CAUSES = {
@@ -96,6 +106,7 @@ def check(tmp_path: Path, run: Run, poisons: Sequence[str], options: Sequence[ob
         kind, said = CAUSES[word]
         assert row["status"] == "failed"
         assert [(problem["kind"], said in problem["message"]) for problem in row["problems"]] == [(kind, True)]
+        assert "((" not in row["problems"][0]["message"]
         same = ("path", "size", "crc32", "title", "sidecar_taken_at", "taken_at")
         assert [row[name] for name in same] == [good[name] for name in same]
     assert set(os.listdir(tmp_path / "bad" / ".work")) == {"known", "lock"}
@@ -167,6 +178,42 @@ def test_media_that_are_asked_for_their_time_only_may_be_poison_too(tmp_path: Pa
     assert done.returncode == 3, done.stderr
     failed = [poison_in(row) for row in media_rows(tmp_path / "bad") if row["status"] == "failed"]
     assert sorted(map(str, failed)) == ["EXIT", "SEGV"]
+
+
+@pytest.mark.parametrize("where", ["sequential", pytest.param("two workers", marks=pytest.mark.soak)])
+def test_json_that_is_read_while_pairing_may_be_poison_too(tmp_path: Path, run: Run, where: str) -> None:
+    library = library_of(tmp_path / "in", [], 5)
+    for word in ("", "SEGV", "HANG", "GROW"):
+        album = library / "Takeout/Google Photos" / f"Album {word}"
+        album.mkdir()
+        text = f"POISON-{word}." if word else "fine"
+        (album / "metadata.json").write_text(json.dumps({"title": "An album", "description": text}))
+    limits = ("--file-seconds", 2, "--file-mb", 96)
+    done = run("scan", library, "-o", "bad", "--quiet", *WHERE[where], *limits, env=environment(tmp_path))
+    assert done.returncode == 3, done.stderr
+    assert run("scan", library, "-o", "good", "--quiet", "--mode", "sequential").returncode == 0
+    assert media_rows(tmp_path / "bad") == media_rows(tmp_path / "good")
+    files = pq.read_table(tmp_path / "bad" / "files", columns=["path", "state", "reason"]).to_pylist()
+    unreadable = [file for file in files if file["state"] == "unreadable"]
+    assert [file["path"][-18:-14] for file in unreadable] == ["GROW", "HANG", "SEGV"]
+    assert all("crashed" in file["reason"] for file in unreadable)
+
+
+def test_a_sidecar_may_be_poison_too(tmp_path: Path, run: Run) -> None:
+    library = library_of(tmp_path / "in", [], 5)
+    for number, word in enumerate(("SEGV", "GROW")):
+        sidecar = library / f"Takeout/Google Photos/Photos from 2019/{number:03}.jpg.json"
+        sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "description": f"POISON-{word}."}))
+    limits = ("--file-seconds", 2, "--file-mb", 96)
+    done = run("scan", library, "-o", "bad", "--quiet", *WHERE["sequential"], *limits, env=environment(tmp_path))
+    assert done.returncode == 3, done.stderr
+    assert run("scan", library, "-o", "good", "--quiet", "--mode", "sequential").returncode == 0
+    found, due = media_rows(tmp_path / "bad"), media_rows(tmp_path / "good")
+    assert found[2:] == due[2:]
+    assert [(row["status"], row["problems"][0]["kind"]) for row in found[:2]] == [
+        ("failed", "crashed"),
+        ("failed", "too_much_memory"),
+    ]
 
 
 @pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.soak), 2])

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
+from pipeline.limits import progress
 from pipeline.problems import MediaError
 
 #: How input is opened: read-only, never waiting for whoever writes to a FIFO, never through a link.
@@ -17,6 +18,8 @@ READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_N
 WANTED_AHEAD, HINTED = 4 << 20, 128 << 10
 #: Seconds within which a byte comes that is in memory.
 SOON = 0.0002
+#: Seconds above which a read has surely waited for a disk or a network.
+WAITED_LONG = 0.5
 #: Files from this size on leave the page cache as they came. So much of their beginning and of what has passed stays until they
 #: are closed, for the readers of metadata.
 LARGE, KEPT = 16 << 20, 8 << 20
@@ -47,7 +50,11 @@ class OpenFile:
         """The bytes [offset, offset + length), fewer at the end of the file."""
         if offset < 0 or length <= 0 or offset >= self.size:
             return b""
-        return os.pread(self.descriptor, min(length, self.size - offset), offset)
+        started = perf_counter()
+        found = os.pread(self.descriptor, min(length, self.size - offset), offset)
+        if perf_counter() - started > WAITED_LONG:
+            progress()  # of the disk. Readers that ask for the same bytes over and over do not wait for it
+        return found
 
     def read_into(self, buffer: memoryview) -> int:
         """Read the next bytes into `buffer`; 0 at the end."""

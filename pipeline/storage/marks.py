@@ -48,6 +48,11 @@ def mark_path(folder: str, name: str) -> str:
     return f"{folder}/{name}.mark"
 
 
+def has_mark(path: str) -> bool:
+    """The task has begun, and is not done."""
+    return Path(path).exists()
+
+
 def take_mark(path: str) -> Progress | None:
     """What the mark says, which is gone then; None if there is none: the task had not begun, or was done."""
     try:
