@@ -24,8 +24,8 @@ from pipeline.storage.library import Library
 from pipeline.storage.manifest import ShardRef, read_items
 from pipeline.storage.shards import ShardDone, write_shard
 
-#: What is done with an item: everything, no metadata, no content, nothing.
-ALL, CONTENT, SIDECAR, NOTHING = range(4)
+#: What is done with an item: everything, no metadata, no content, all but the sidecar, as that may be the poison, nothing.
+ALL, CONTENT, SIDECAR, MEDIUM, NOTHING = range(5)
 #: How often the process is started that others cannot end by what they read, and something ends it.
 STARTS = 5
 #: What that does. As lean as a worker: pandas and numpy, which pyarrow would import, would take longer than the rest.
@@ -131,6 +131,9 @@ def _work(item: MediaItem, depth: int, task: Task, trace: int) -> ShardDone:
             item = extract(opened, task.all_tags, task.verify, depth == ALL)
         elif depth == SIDECAR:
             item = with_sidecar(item, task.library)
+        elif depth == MEDIUM:
+            (opened,) = read_sidecars([item._replace(sidecar=None)], task.library, 0)
+            item = extract(opened, task.all_tags, task.verify)._replace(sidecar=item.sidecar)
         row = make_rows(item)
     (done,) = write_shard([row], task.shards)
     return done
