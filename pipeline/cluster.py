@@ -24,7 +24,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import chain, count, islice
@@ -47,6 +47,10 @@ class Build(Protocol):
 
     def __call__(self, references: Sequence[Any], /) -> Any:
         """The graph."""
+
+    @property
+    def reported(self) -> bool:
+        """Dask's report, where one is written, is to tell of it."""
 
     def has_begun(self, reference: Any) -> bool:
         """A process is at work on it, as far as that is known: who is asked to end waits for it."""
@@ -500,7 +504,7 @@ def _on(client: Any, profile: Path | None = None) -> Compute:
     )
 
     def compute(build: Build, references: Iterable[Any], asked: Callable[[], bool] = never) -> Iterator[Any]:
-        with _reporting(client, next(reports)):
+        with _reporting(client, next(reports)) if build.reported else nullcontext():
             yield from _computing(client)(build, references, asked)
 
     return compute

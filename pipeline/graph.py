@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.bag as db
 
@@ -45,6 +45,8 @@ class Reading:
     and leaves the rows in the folder `shards`; in `marks` it tells how far it is. `threads` I/O threads per task run ahead of
     extraction (0: none); `verify` has members of archives read whole. `limits` are set to the process that a task runs in.
     """
+
+    reported: ClassVar[bool] = True
 
     library: Library
     manifest: str
@@ -104,6 +106,8 @@ class Reading:
 class ReadingArchives:
     """The bag of one ArchiveRead per archive that can only be read front to back: its listing is its extraction."""
 
+    reported: ClassVar[bool] = True
+
     known: str
     all_tags: bool
     limits: Limits = NONE
@@ -138,6 +142,8 @@ class Asking:
 
     Nothing (None) of one that two processes have died over.
     """
+
+    reported: ClassVar[bool] = False  # pairing asks time and again
 
     ask: Callable[[Entry, Library], Any]
     library: Library

@@ -155,7 +155,8 @@ def one_zip(path: Path, number: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in photo(number).items():
-            archive.writestr(name, content if isinstance(content, bytes) else json.dumps(content))
+            at = zipfile.ZipInfo(name)  # whenever it is made, of one time
+            archive.writestr(at, content if isinstance(content, bytes) else json.dumps(content))
     return path
 
 
