@@ -113,6 +113,7 @@ class _Run:
                     self._take(json.loads(answer), len(numbers))
                     break
                 at = int((folder / "at").read_text() or numbers.start)
+                at = at if at in numbers else numbers.start  # it ended before its first case
                 said = (folder / "said").read_text("utf-8", "replace")[-3000:]
                 self._fail(at, f"the process ended with status {child.wait()}: {said}")
                 child = None
@@ -164,9 +165,7 @@ def _work(seed: int, folder: Path, slow: float) -> int:
     descriptor = os.open(folder / "at", os.O_WRONLY)
     _limit_memory()
     for batch, line in enumerate(sys.stdin):
-        answer = _do_batch(
-            [cases[number] for number in range(*map(int, line.split()))], folder, descriptor, batch, slow
-        )
+        answer = _do_batch(cases, range(*map(int, line.split())), folder, descriptor, batch, slow)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     return 0
@@ -178,18 +177,21 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (used + MEMORY, used + MEMORY))
 
 
-def _do_batch(cases: list[Case], above: Path, descriptor: int, batch: int, slow: float) -> dict[str, Any]:
+def _do_batch(made: Cases, numbers: range, above: Path, descriptor: int, batch: int, slow: float) -> dict[str, Any]:
     from tests.fuzz.road import rows_of, scan_all, store, write_case
 
     failures: list[tuple[int, str]] = []
     outcomes: Counter[str] = Counter()
     slowest: list[tuple[float, int]] = []
     rows: dict[int, list[Any]] = {}
+    cases: list[Case] = []
     with tempfile.TemporaryDirectory(dir=above) as name:
         folder = Path(name)
-        for case in cases:
-            write_case(case, folder)
-            with _watched(descriptor, case.number, sys.stderr):
+        for number in numbers:
+            with _watched(descriptor, number, sys.stderr):
+                case = made[number]
+                cases.append(case)
+                write_case(case, folder)
                 started = time.process_time()
                 try:
                     rows[case.number] = rows_of(case, folder)

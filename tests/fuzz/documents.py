@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -127,6 +128,9 @@ KEYS = (
         "\0",
     ),
 )
+#: Characters from which a value is not repeated: a hundred such make a sidecar beyond the limit, and a hundred of these
+#: fill the memory.
+REPEATED = 100_000
 
 
 class Raw(str):
@@ -190,7 +194,8 @@ def _break(tree: Any, random: Random) -> Any:
             node.append((random.choice(KEYS), Raw(random.choice(TOKENS))))
             return tree
         case 4:
-            new = [old] * random.choice((1, 2, 100))
+            times = random.choice((1, 2, 100))
+            new = [deepcopy(old) for _ in range(times if len(_text(old, ",")) < REPEATED else 1)]
         case 5:
             new = Pairs([(random.choice(KEYS), old)])
         case 6 if random.random() < 0.2:
