@@ -145,11 +145,20 @@ def _settle_sockets(scratch: Path) -> None:
     settings = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
     if "tempdir" in settings:  # the calling program has had another use for it
         return
-    for folder in ([str(scratch)] if is_ours() else []) + [tempfile.gettempdir(), "/tmp"]:
+    for folder in _places_of_sockets(scratch):
         if _takes_sockets(folder):
             settings["tempdir"] = tempfile.mkdtemp(prefix="pymp-", dir=folder)
             atexit.register(shutil.rmtree, settings["tempdir"], ignore_errors=True)
             return
+
+
+def _places_of_sockets(scratch: Path) -> Iterator[str]:
+    if is_ours():
+        yield str(scratch)
+        # However long that path is, Linux finds the folder by this one, as long as we live.
+        yield f"/proc/{os.getpid()}/fd/{os.open(scratch, os.O_RDONLY | os.O_DIRECTORY)}"
+    yield tempfile.gettempdir()
+    yield "/tmp"
 
 
 def _takes_sockets(folder: str) -> bool:
@@ -173,6 +182,8 @@ def _stop_fork_server() -> None:
         from multiprocessing.forkserver import _forkserver
 
         _forkserver._stop()  # type: ignore[attr-defined]
+        # Its folder goes with the scratch: another scan, as when two exports are compared, has its own.
+        multiprocessing.process.current_process()._config.pop("tempdir", None)  # type: ignore[attr-defined]
 
 
 class Beside:

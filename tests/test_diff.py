@@ -382,6 +382,14 @@ def test_what_is_scanned_leaves_nothing_behind(library: Path, tmp_path: Path, mo
     assert list(scratch.iterdir()) == []
 
 
+def test_two_exports_are_scanned_in_parallel_one_after_the_other(tmp_path: Path, run: Run) -> None:
+    for name in ("old", "new"):
+        make_library(tmp_path / name, files=3, seed=1)
+    done = run("diff", "old", "new", "--mode", "parallel", "--processes", 1)
+    assert done.returncode == 0, done.stderr
+    assert "all that could be compared is the same" in done.stdout
+
+
 def test_columns_are_compared_unless_they_are_known_to_say_nothing() -> None:
     names = [column.name for column in COMPARED]
     assert {"taken_at", "title", "description", "people", "favorited", "albums", "latitude"} <= set(names)
