@@ -20,7 +20,7 @@ test: .venv/ready
 	$(BIN)/pytest
 
 soak: .venv/ready
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m soak -n auto --dist worksteal
 
 SEED ?= 1
 CASES ?= 100000

@@ -118,9 +118,8 @@ class ClusterError(RunError):
     """A scheduler that cannot be reached or used."""
 
 
-def _start_fork_server(scratch: Path) -> None:
+def _start_fork_server() -> None:
     """Start the process that workers are forked from, so that its imports run while we still import distributed."""
-    _settle_sockets(scratch)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.worker"])
     from multiprocessing import resource_tracker
@@ -150,6 +149,24 @@ def _settle_sockets(scratch: Path) -> None:
             settings["tempdir"] = tempfile.mkdtemp(prefix="pymp-", dir=folder)
             atexit.register(shutil.rmtree, settings["tempdir"], ignore_errors=True)
             return
+
+
+@contextmanager
+def _temporary_files_in(scratch: Path) -> Iterator[None]:
+    """Where the process is ours, have it and its workers make their temporary files where a killed run leaves nothing behind:
+    for an instant the certificate of the run is one, with its key.
+    """
+    if not is_ours():
+        yield
+        return
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = None
+        del os.environ["TMPDIR"]
+        os.environ.update({"TMPDIR": before} if before is not None else {})
 
 
 def _places_of_sockets(scratch: Path) -> Iterator[str]:
@@ -261,8 +278,11 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
     """
     if is_ours():
         _allow_open_files(processes)
+    opened = ExitStack()
     try:
-        _start_fork_server(scratch)
+        _settle_sockets(scratch)
+        opened.enter_context(_temporary_files_in(scratch))
+        _start_fork_server()
     except OSError as error:
         places = f"{scratch} nor in {os.environ.get('TMPDIR', '/tmp')}"
         raise ClusterError(
@@ -277,7 +297,7 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
 
     # The scheduler too has a folder, which it puts first in where Python looks for modules: none that others could have made.
     values = _LOCAL | {"temporary-directory": str(scratch)} | (_PROFILED if profile else {})
-    with dask.config.set(values), _workers_without_main(), ExitStack() as opened:
+    with dask.config.set(values), _workers_without_main(), opened:
         # distributed would have the fork server import every optional package it knows, pandas among them.
         distributed.utils._forkserver_preload_set = True
         try:
@@ -307,6 +327,19 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
             _kill_workers(cluster)  # to close them would wait for what they are at
             raise
     _stop_fork_server()
+    _forget_schedulers()
+
+
+def _forget_schedulers() -> None:
+    """Let go of schedulers that have ended.
+
+    distributed notes of each of their methods whether it wants a connection, and keeps the method for good, and with it the
+    scheduler and all that it knew.
+    """
+    from distributed import core
+
+    with suppress(AttributeError):  # it is distributed's own
+        core._expects_comm.cache_clear()
 
 
 def _kill_workers(cluster: Any) -> None:

@@ -1,5 +1,6 @@
 """The local cluster: closed to other users, lean, quick to start, and gone afterwards."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -73,6 +74,15 @@ def test_what_it_writes_and_imports_lies_in_its_scratch(tmp_path: Path, monkeypa
     with local_cluster(1, scratch):
         assert list(shared.iterdir()) == []
         assert not [path for path in sys.path if path.startswith(str(shared))]
+
+
+def test_nothing_of_a_cluster_that_has_ended_stays_in_memory(tmp_path: Path) -> None:
+    from distributed import Scheduler
+
+    with local_cluster(1, tmp_path):
+        pass
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Scheduler)]
 
 
 def test_strangers_are_refused(tmp_path: Path) -> None:

@@ -267,23 +267,27 @@ def test_a_long_path_for_temporary_files_does_not_stop_the_workers(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a folder has a short path in Linux alone")
-def test_the_workers_sockets_go_with_the_results_however_long_their_path_is(tmp_path: Path) -> None:
+def test_sockets_and_temporary_files_go_with_the_results_however_long_their_path_is(tmp_path: Path) -> None:
     program = (
-        "import os, sys, pathlib\n"
+        "import os, sys, pathlib, tempfile\n"
         "from multiprocessing import process\n"
         "from pipeline.cluster import local_cluster\n"
         "from pipeline.lean import make_lean\n"
         "make_lean()\n"
         "for folder in sys.argv[1:]:\n"  # one after the other, as when two exports are compared
         "    with local_cluster(1, pathlib.Path(folder)):\n"
-        "        print(os.path.realpath(process.current_process()._config['tempdir']))\n"
+        "        print(os.path.realpath(process.current_process()._config['tempdir'] + '/..'))\n"
+        "        print(os.environ['TMPDIR'], tempfile.gettempdir(), sep='\\n')\n"
+        "    print(tempfile.gettempdir())\n"
     )
     folders = [tmp_path / ("x" * 100), tmp_path / ("y" * 100)]
     for folder in folders:
         folder.mkdir()
     command = [sys.executable, "-c", program, *map(str, folders)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert [Path(line).parent for line in done.stdout.splitlines()] == folders
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    expected = [path for folder in folders for path in (folder, folder, folder, tmp_path)]
+    assert [Path(line) for line in done.stdout.splitlines()] == expected
 
 
 def test_where_the_workers_sockets_can_be_nowhere_it_says_what_to_do(tmp_path: Path) -> None:
