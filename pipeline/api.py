@@ -113,7 +113,8 @@ def scan_library(
         found = _read(library, settings, watch, clock, given, results, before, open_index)
         if found is None:
             watch.note("nothing has changed since the last scan")
-            return publish_again(results, before, clock, settings, [stored_text(os.fspath(given)) for given in inputs])
+            places = [stored_text(os.fspath(given)) for given in inputs]
+            return publish_again(results, before, clock, settings, places, stored_text(os.fspath(folder)))
         work, done, index, earlier = found
         watch.step("settling duplicates, albums and places, writing Parquet and SQLite")
         with clock.stage("settle"):

@@ -86,7 +86,7 @@ def changes_since(old: Path, new: Path) -> dict[str, int] | None:
 
 
 def publish_again(
-    results: Results, before: Before, clock: Clock, settings: Settings, inputs: Sequence[str]
+    results: Results, before: Before, clock: Clock, settings: Settings, inputs: Sequence[str], output: str
 ) -> dict[str, Any]:
     """Publish what the run before has found once more, with this run in its history. Returns the report of this run."""
     from pipeline.storage.differences import OUTCOMES
@@ -98,6 +98,7 @@ def publish_again(
         "started_at": clock.started_at.isoformat(),
         "finished_at": clock.now().isoformat(),
         "inputs": list(inputs),
+        "output": output,  # they may have been moved
         "settings": asdict(settings),
         "mode": "unchanged",
         "processes": 1,

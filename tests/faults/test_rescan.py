@@ -102,6 +102,13 @@ def test_what_has_changed_is_found_and_the_rest_is_as_before(library: Path, tmp_
     same_tables(out, tmp_path / "fresh")
 
 
+def test_results_that_were_moved_are_said_to_be_where_they_are(library: Path, tmp_path: Path) -> None:
+    scan(library, tmp_path / "before", SEQUENTIAL)
+    moved = (tmp_path / "before").rename(tmp_path / "now")
+    report = scan(library, moved, SEQUENTIAL)
+    assert (report["mode"], report["output"]) == ("unchanged", str(moved))
+
+
 def test_of_a_file_whose_sidecar_changed_the_bytes_are_not_read_again(library: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     scan(library, out, SEQUENTIAL)
