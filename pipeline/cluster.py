@@ -295,6 +295,9 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
         from distributed import Client, LocalCluster
         from distributed.security import Security
 
+    if is_ours():  # for good: what ends last would else be heard of when the cluster has gone
+        for handler in logging.getLogger("distributed").handlers:
+            handler.setLevel(logging.CRITICAL)
     # The scheduler too has a folder, which it puts first in where Python looks for modules: none that others could have made.
     values = _LOCAL | {"temporary-directory": str(scratch)} | (_PROFILED if profile else {})
     with dask.config.set(values), _workers_without_main(), opened:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import os
 import ssl
 import sys
@@ -32,6 +33,9 @@ import tornado.platform.asyncio  # noqa: E402, F401
 import pipeline.graph  # noqa: E402, F401
 from pipeline.first import make_first_row  # noqa: E402
 
+# What a worker says when it is ended is no news to whoever ends it.
+for handler in logging.getLogger("distributed").handlers:
+    handler.setLevel(logging.CRITICAL)
 # What every worker would read as it starts is known: the versions of packages, from megabytes of metadata, and settings, which
 # the driver sends it, whatever files say. That took 3 MB a worker.
 distributed.worker.get_versions = functools.cache(distributed.worker.get_versions)

@@ -136,7 +136,8 @@ def test_a_large_file_leaves_the_page_cache_as_it_was(tmp_path: Path, ahead: boo
         content = extract((item, file)).content
         assert content is not None
         assert (content.size, content.crc32) == (len(data), zlib.crc32(data))
-        assert [is_cached(path, at) for at in (0, LARGE, len(data) - 1)] == [not cold] * 3
+        cached = [is_cached(path, at) for at in range(0, len(data), len(data) // 50)]
+        assert sum(cached) < 10 if cold else all(cached)  # what the disk is just fetching, the system does not drop
 
 
 @pytest.mark.parametrize("short", [False, True])
