@@ -24,7 +24,6 @@ from pipeline.modes import (
     archives_mode,
     choose_mode,
     cores,
-    faster_mode,
     given_mode,
     io_threads,
     limits_of,
@@ -115,7 +114,7 @@ def scan_library(
             watch.note("nothing has changed since the last scan")
             places = [stored_text(os.fspath(given)) for given in inputs]
             return publish_again(results, before, clock, settings, places, stored_text(os.fspath(folder)))
-        work, done, index, earlier = found
+        work, done, index = found
         watch.step("settling duplicates, albums and places, writing Parquet and SQLite")
         with clock.stage("settle"):
             settled = index.settle()
@@ -130,7 +129,7 @@ def scan_library(
             runs = earlier_runs(folder / "index.sqlite")
             finishing = beside.submit(index.finish, runs)  # SQLite and Parquet each leave a core to the other
             shards = (read_shard(results.shards, name) for name in work.shards)
-            write_media(results, chain(earlier.rows(), shards), settled)
+            write_media(results, chain(work.earlier.rows(), shards), settled)
             finishing.result()
         with clock.stage("compare"):
             report["changes"] = changes_since(folder / "index.sqlite", results.new / "index.sqlite")
@@ -155,14 +154,13 @@ def scan_library(
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is left of a plan once the manifest and the index have it: figures, and the names of the shards in order."""
+    """What is left of a plan once the manifest and the index have it: figures, what is taken over, the shards in order."""
 
     mode: str
     state: str
     listed: int
     media: int
-    taken: int
-    taken_bytes: int
+    earlier: Earlier
     shards: tuple[str, ...]
     cluster_ready_s: float | None
     audit: Audit
@@ -178,7 +176,7 @@ def _read(
     results: Results,
     before: Before,
     open_index: Callable[[], Index],
-) -> tuple[Work, list[ShardDone], Index, Earlier] | None:
+) -> tuple[Work, list[ShardDone], Index] | None:
     """List, pair, plan and extract; None if the results of the run before are still right.
 
     The workers start while the listing grows, and are gone when this returns.
@@ -222,12 +220,13 @@ def _read(
             found = audit(plan, library.missing_parts())
             references, to_read = write_plan(plan, found, settings, results, index, earlier)
         files, size = plan.media - earlier.taken, plan.size - earlier.taken_bytes
-        mode = "parallel" if workers.started else given_mode(settings) or faster_mode(settings, files, to_read)
-        if not files and mode == "parallel" and not workers.started:
-            mode = "sequential"
-        if mode == "parallel" and not workers.started and (reason := why_not_here(worker_processes(settings))):
-            watch.note(reason)
-            mode = "sequential"
+        mode = "parallel" if workers.started else choose_mode(settings, files, to_read)
+        if mode == "parallel" and not workers.started:
+            if not files:
+                mode = "sequential"
+            elif reason := why_not_here(worker_processes(settings)):
+                watch.note(reason)
+                mode = "sequential"
         watch.note(_found(plan, mode))
         if earlier.taken:
             watch.note(f"{earlier.taken:,} of them are as an earlier run has left them, {files:,} are to be read")
@@ -269,14 +268,13 @@ def _read(
             state,
             listed + len(changed),
             media,
-            earlier.taken,
-            earlier.taken_bytes,
+            earlier,
             in_order_of([reference.name for reference in references], done),
             workers.ready_s,
             found,
             archives,
         )
-    return work, done, index, earlier
+    return work, done, index
 
 
 @contextmanager
@@ -446,7 +444,7 @@ def make_report(
     for spent_there in (*(each.spent for each in work.archives), *(each.spent for each in done)):
         spent.update(spent_there)
     seconds = clock.stages["archives"] + clock.stages["extract"]
-    size = sum(shard.bytes for shard in done)
+    read, size = work.media - work.earlier.taken, sum(shard.bytes for shard in done)
     return {
         "version": version_of("takeout-index"),
         "libraries": {name: version_of(name) for name in ("dask", "distributed", "pyarrow", "exifread", "orjson")},
@@ -468,19 +466,19 @@ def make_report(
         "cluster_ready_s": work.cluster_ready_s,
         "listed": work.listed,
         "media": work.media,
-        "bytes": size + work.taken_bytes,
+        "bytes": size + work.earlier.taken_bytes,
         "shards": len(done),
-        "taken_over": work.taken,
+        "taken_over": work.earlier.taken,
         "counts": counts,
         "problem_files": counts["status"].get("partial", 0)
         + counts["status"].get("failed", 0)
         + counts["files"].get("unreadable", 0),
-        "files_per_s": round((work.media - work.taken) / seconds, 1) if seconds else None,
+        "files_per_s": round(read / seconds, 1) if seconds else None,
         "mb_per_s": round(size / seconds / 1e6, 1) if seconds else None,
         "operations": {
             name: {
                 "seconds": round(spent[name], 4),
-                "ms_per_file": round(spent[name] / max(work.media - work.taken, 1) * 1000, 4),
+                "ms_per_file": round(spent[name] / max(read, 1) * 1000, 4),
             }
             for name in (*OPERATIONS, "write")
         },
@@ -513,7 +511,7 @@ def plan(
         listing = list_library(library, watch)
         watch.step(f"pairing {listing.count:,} files")
         found = pair_library(listing, library, io_threads(settings))
-    mode = choose_mode(settings, found)
+    mode = choose_mode(settings, found.media, found.to_read)
     tars = library.tars()
     states = found.counts()
     missing = library.missing_parts()
@@ -572,10 +570,9 @@ def explain(path: str, inside: AnyPath, settings: Settings | None = None) -> dic
     from pipeline.cluster import Beside
     from pipeline.explain import explain as explain_case
     from pipeline.storage.lookup import look_up
-    from pipeline.storage.results import completed
+    from pipeline.storage.results import index_of
 
-    completed(Path(real_path(inside)))
-    index = Path(real_path(inside)) / "index.sqlite"
+    index = index_of(inside)
     if index.is_file():
         return explain_case(look_up(index, stored_text(path)))
     settings = settings or Settings()
@@ -620,16 +617,15 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
     from pipeline.rereading import rereading
     from pipeline.storage.lookup import opened_index
     from pipeline.storage.recorded import RecordedFiles
-    from pipeline.storage.results import completed
+    from pipeline.storage.results import index_of
     from pipeline.verifying import Comparison, Lost
 
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
-    folder = Path(real_path(results))
-    completed(folder)
-    if not (folder / "index.sqlite").is_file():
-        raise UsageError(f"there are no results of a scan in {folder}")
+    index = index_of(results)
+    if not index.is_file():
+        raise UsageError(f"there are no results of a scan in {index.parent}")
     threads = settings.threads or cores()
-    with opened_index(folder / "index.sqlite") as db:
+    with opened_index(index) as db:
         recorded = RecordedFiles(db)
         report, sources = recorded.report(), recorded.sources()
         lost: dict[str, Lost] = {}
@@ -654,7 +650,7 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
         comparison.check(recorded.files)
     seconds = clock.stages["read"]
     return {
-        "results": stored_text(str(folder)),
+        "results": stored_text(str(index.parent)),
         "scanned_at": report["started_at"],
         "input_paths": report["input_paths"],
         "files": recorded.files,

@@ -36,8 +36,9 @@ import dask
 import dask.config
 from dask.local import get_sync
 
-from pipeline.forked import ENDING, DiedError, Forked
-from pipeline.lean import is_ours, without
+from pipeline.forked import DiedError, Forked
+from pipeline.interrupts import ENDING
+from pipeline.lean import is_ours, silence, without
 from pipeline.problems import RunError
 from pipeline.storage.durable import whole_file
 
@@ -278,29 +279,29 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
     """
     if is_ours():
         _allow_open_files(processes)
-    opened = ExitStack()
-    try:
-        _settle_sockets(scratch)
-        opened.enter_context(_temporary_files_in(scratch))
-        _start_fork_server()
-    except OSError as error:
-        places = f"{scratch} nor in {os.environ.get('TMPDIR', '/tmp')}"
-        raise ClusterError(
-            f"the local cluster did not start: its sockets can be neither in {places} ({error}): set TMPDIR to a folder with "
-            "some room and a short path (--mode sequential needs none)"
-        ) from error
-    # Imported before its settings are changed: what was not there before would be deleted afterwards, defaults and all.
-    with without("numpy"):
-        import distributed.utils
-        from distributed import Client, LocalCluster
-        from distributed.security import Security
+    places = f"{scratch} nor in {os.environ.get('TMPDIR', '/tmp')}"
+    with ExitStack() as opened:
+        try:
+            _settle_sockets(scratch)
+            opened.enter_context(_temporary_files_in(scratch))
+            _start_fork_server()
+        except OSError as error:
+            raise ClusterError(
+                f"the local cluster did not start: its sockets can be neither in {places} ({error}): set TMPDIR to a "
+                "folder with some room and a short path (--mode sequential needs none)"
+            ) from error
+        # Imported before its settings are changed: what was not there before would be deleted afterwards, defaults and all.
+        with without("numpy"):
+            import distributed.utils
+            from distributed import Client, LocalCluster
+            from distributed.security import Security
 
-    if is_ours():  # for good: what ends last would else be heard of when the cluster has gone
-        for handler in logging.getLogger("distributed").handlers:
-            handler.setLevel(logging.CRITICAL)
-    # The scheduler too has a folder, which it puts first in where Python looks for modules: none that others could have made.
-    values = _LOCAL | {"temporary-directory": str(scratch)} | (_PROFILED if profile else {})
-    with dask.config.set(values), _workers_without_main(), opened:
+        if is_ours():  # what ends last would else be heard of when the cluster has gone
+            silence("distributed")
+        # The scheduler too has a folder, which it puts first in where Python looks for modules: none that others could make.
+        values = _LOCAL | {"temporary-directory": str(scratch)} | (_PROFILED if profile else {})
+        opened.enter_context(dask.config.set(values))
+        opened.enter_context(_workers_without_main())
         # distributed would have the fork server import every optional package it knows, pandas among them.
         distributed.utils._forkserver_preload_set = True
         try:

@@ -16,9 +16,8 @@ from pipeline.progress import Silent, Watch
 from pipeline.settings import Settings
 from pipeline.storage.differences import compared
 from pipeline.storage.lookup import opened_index
-from pipeline.storage.parts import real_path
 from pipeline.storage.recorded import RecordedFiles
-from pipeline.storage.results import completed
+from pipeline.storage.results import index_of
 
 #: Without any of these, a folder or archive is no Takeout.
 _OF_A_TAKEOUT = ("media", "sidecar", "unmatched_sidecar", "album_metadata")
@@ -44,20 +43,19 @@ def diff(
     """
     settings, watch = settings or Settings(), watch or Silent()
     given = {"old": old, "new": new}
-    for place in given.values():
-        completed(Path(real_path(place)))
-    indexes = {side: index for side, place in given.items() if (index := _index_of(place)).is_file()}
-    for index in indexes.values():  # before anything is scanned
+    finished = {side: index for side, place in given.items() if (index := index_of(place)).is_file()}
+    for index in finished.values():  # before anything is scanned
         with opened_index(index):
             pass
+    indexes = dict(finished)
     with ExitStack() as stack:
         for side, place in given.items():
-            if side not in indexes:
+            if side not in finished:
                 scratch = stack.enter_context(TemporaryDirectory(prefix="takeout-index-"))
                 watch.note(f"scanning {stored_text(os.fspath(place))}")
                 indexes[side] = _scanned(place, Path(scratch) / "results", settings, watch)
         watch.step("comparing")
-        sides = {side: _side(given[side], indexes[side], indexes[side] == _index_of(given[side])) for side in given}
+        sides = {side: _side(given[side], indexes[side], side in finished) for side in given}
         with compared(indexes["old"], indexes["new"], everything) as differences:
             differences.compare_others()
             counts, others = differences.counts(), differences.other_counts()
@@ -76,10 +74,6 @@ def diff(
 
 def _differing(counts: dict[str, int]) -> int:
     return sum(count for outcome, count in counts.items() if outcome not in ("unchanged", "unread"))
-
-
-def _index_of(place: AnyPath) -> Path:
-    return Path(real_path(place)) / "index.sqlite"
 
 
 def _scanned(place: AnyPath, results: Path, settings: Settings, watch: Watch) -> Path:

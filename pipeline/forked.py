@@ -12,10 +12,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
+from pipeline.interrupts import ENDING
 from pipeline.limits import die_with
-
-#: What ends programs: a terminal or a service sends it to all processes of a group, but only the first is to act on it.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DiedError(Exception):

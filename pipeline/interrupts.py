@@ -1,4 +1,4 @@
-"""Signals that end a program, where there is work in flight that is worth finishing."""
+"""Signals that end a program, where there is work that is worth finishing first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-#: Ctrl-C, what a service manager sends, and what a closed terminal does.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Ctrl-C, what a service manager sends, and what a closed terminal does: to all processes of a group, but only the first is to
+#: act on it.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def finishing(tell: Callable[[], None]) -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     asked: list[int] = []
-    before: dict[int, Any] = {each: handler for each in SIGNALS if callable(handler := signal.getsignal(each))}
+    before: dict[int, Any] = {each: handler for each in ENDING if callable(handler := signal.getsignal(each))}
 
     def ask(number: int, frame: Any) -> None:
         if asked:
@@ -40,3 +41,21 @@ def finishing(tell: Callable[[], None]) -> Iterator[Callable[[], bool]]:
             signal.signal(each, handler)
     if asked:
         before[asked[0]](asked[0], None)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let signals that end a program pass without effect until the block is done: what it does is over in an instant.
+
+    Only in the main thread, as they reach no other.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = [each for each in ENDING if signal.getsignal(each) is not None]
+    before = {each: signal.signal(each, lambda *_: None) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -81,6 +82,12 @@ def make_lean() -> None:
     mallopt = getattr(_LIBC, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def silence(name: str) -> None:
+    """Have a package that logs by handlers of its own say only what is critical, in this process, for good."""
+    for handler in logging.getLogger(name).handlers:
+        handler.setLevel(logging.CRITICAL)
 
 
 def give_back() -> None:

@@ -13,7 +13,6 @@ from pipeline.storage.measured import Measured, kept_constants
 if TYPE_CHECKING:
     from pipeline.cluster import EarlyCluster
     from pipeline.listing import Listing
-    from pipeline.planning import Plan
 
 
 def given_mode(settings: Settings) -> str | None:
@@ -27,14 +26,10 @@ def given_mode(settings: Settings) -> str | None:
     return "client" if current_client() is not None else None
 
 
-def choose_mode(settings: Settings, plan: Plan) -> str:
-    """The mode that is given, else ``parallel`` or ``sequential``, whichever the cost model predicts to be faster."""
-    return given_mode(settings) or faster_mode(settings, plan.media, plan.to_read)
-
-
-def faster_mode(settings: Settings, files: int, size: int) -> str:
-    """What the cost model predicts to be faster on this machine: ``parallel`` or ``sequential``."""
-    return cost.choose_mode(
+def choose_mode(settings: Settings, files: int, size: int) -> str:
+    """The mode that is given, else ``parallel`` or ``sequential``, whichever the cost model predicts to be faster on this
+    machine for so many files, of which so many bytes are to be read."""
+    return given_mode(settings) or cost.choose_mode(
         files=files,
         size=size,
         threads=io_threads(settings),
@@ -66,10 +61,7 @@ def start_early(workers: EarlyCluster, settings: Settings, known: int, listing: 
     if workers.started or (known and listing.media_files <= known):
         return
     share = 1 - known / max(listing.media_files, 1)
-    mode = given_mode(settings) or faster_mode(
-        settings, listing.media_files - known, int(listing.bytes_to_read * share)
-    )
-    if mode == "parallel":
+    if choose_mode(settings, listing.media_files - known, int(listing.bytes_to_read * share)) == "parallel":
         from pipeline.cluster import why_not_here
 
         if not why_not_here(worker_processes(settings)):

@@ -538,12 +538,10 @@ class Settled:
 def unsettled(rows: pa.Table, parts: Sequence[str], partners: Sequence[str | None]) -> pa.Table:
     """The rows as they were before anything was settled, of files that are in these `parts` now, with the `partners` in live
     photos that names alone give."""
-    own = {"albums": [[]] * len(rows), "part": list(map(stored_text, parts)), "live_partner": partners}
     before: dict[str, Sequence[Any]] = dict.fromkeys(("duplicate_of", "country_code", "place"), [None] * len(rows))
-    for name, values in (before | own).items():
-        number = rows.schema.get_field_index(name)
-        field = rows.schema.field(number)
-        rows = rows.set_column(number, field, pa.array(values, field.type))
+    before |= {"albums": [[]] * len(rows), "part": list(map(stored_text, parts)), "live_partner": partners}
+    for name, values in before.items():
+        rows = _with_column(rows, name, values)
     return rows
 
 
@@ -553,8 +551,7 @@ def with_settled(rows: pa.Table, settled: Settled) -> pa.Table:
 
     def put(name: str, values: list[Any]) -> None:
         nonlocal rows
-        column = rows.schema.get_field_index(name)
-        rows = rows.set_column(column, rows.schema.field(column), pa.array(values, rows.schema.field(column).type))
+        rows = _with_column(rows, name, values)
 
     if settled.duplicate_of:
         put("duplicate_of", [settled.duplicate_of.get(each) for each in identities])
@@ -569,3 +566,8 @@ def with_settled(rows: pa.Table, settled: Settled) -> pa.Table:
         put("country_code", [country for country, _ in found])
         put("place", [place for _, place in found])
     return rows
+
+
+def _with_column(rows: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:
+    number = rows.schema.get_field_index(name)
+    return rows.set_column(number, rows.schema.field(number), pa.array(values, rows.schema.field(number).type))

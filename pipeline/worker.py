@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import functools
 import gc
-import logging
 import os
 import ssl
 import sys
 
-from pipeline.lean import Hidden, make_lean
+from pipeline.lean import Hidden, make_lean, silence
 
 make_lean()
 # distributed would import numpy, if only it were there: 5 MB here, 2 MB more in each worker.
@@ -34,8 +33,7 @@ import pipeline.graph  # noqa: E402, F401
 from pipeline.first import make_first_row  # noqa: E402
 
 # What a worker says when it is ended is no news to whoever ends it.
-for handler in logging.getLogger("distributed").handlers:
-    handler.setLevel(logging.CRITICAL)
+silence("distributed")
 # What every worker would read as it starts is known: the versions of packages, from megabytes of metadata, and settings, which
 # the driver sends it, whatever files say. That took 3 MB a worker.
 distributed.worker.get_versions = functools.cache(distributed.worker.get_versions)

@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 
 from pipeline.planning import COPY
 from pipeline.problems import RunError, UsageError
 from pipeline.record import COMPARABLE, COMPARED, Column
-from pipeline.storage.lookup import opened_index
+from pipeline.storage.lookup import address_of, opened_index
 
 #: What a photo or video ends in. `metadata`: equal content of which something else differs that people care about; `moved`:
 #: gone from its path, while its content has come up at another; `unread`: one of the runs, or both, could not read its bytes.
@@ -114,7 +113,7 @@ def compared(old: Path, new: Path, everything: bool = False) -> Iterator[Differe
     with opened_index(old) as db:
         try:
             db.isolation_level = None
-            db.execute("ATTACH ? AS new", (f"file:{quote(str(new.absolute()))}?mode=ro&immutable=1",))
+            db.execute("ATTACH ? AS new", (address_of(new),))
             for side in ("main", "new"):
                 db.execute(f"PRAGMA {side}.mmap_size = {MAPPED}")
             yield Differences(db, COMPARABLE if everything else COMPARED, everything)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,24 +50,6 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let signals that end a program pass without effect until the block is done: what it does is over in an instant.
-
-    Only in the main thread, as they reach no other.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not None]
-    before = {each: signal.signal(each, lambda *_: None) for each in signals}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -13,7 +13,6 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +24,7 @@ from pipeline.listing import ListedFile
 from pipeline.planning import Orphan
 from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILE_COLUMNS, FILES, SCHEMA_VERSION, Column, Settled
+from pipeline.storage.lookup import address_of
 from pipeline.takeout.sidecar import Comment
 
 #: What is bound to a parameter for NULL, as which SQLite stores it (sqlite.org/floatingpoint.html). For every None, Python
@@ -525,7 +525,7 @@ class Index:
 def earlier_runs(path: Path) -> list[Run]:
     """The runs that an index remembers, the first first; none if it is no index, or of a version that had other columns."""
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)) as db:
+        with closing(sqlite3.connect(address_of(path), uri=True)) as db:
             return db.execute(f"SELECT {', '.join(_RUN)} FROM runs ORDER BY run_id").fetchall()
     except sqlite3.DatabaseError:
         return []

@@ -48,8 +48,7 @@ def opened_index(index: Path) -> Iterator[sqlite3.Connection]:
     It is only ever replaced as a whole: no lock is taken, no journal looked for, and nothing is written beside it.
     """
     try:
-        address = f"file:{quote(str(index.absolute()))}?mode=ro&immutable=1"
-        with closing(sqlite3.connect(address, uri=True)) as db:
+        with closing(sqlite3.connect(address_of(index), uri=True)) as db:
             written = db.execute("PRAGMA user_version").fetchone()[0]
             if written > SCHEMA_VERSION:
                 raise UsageError(f"{index} was written by a newer version of this program: use that")
@@ -58,6 +57,11 @@ def opened_index(index: Path) -> Iterator[sqlite3.Connection]:
             yield db
     except sqlite3.DatabaseError as error:
         raise UsageError(f"{index} is not an index of ours: {error}") from error
+
+
+def address_of(index: Path) -> str:
+    """Under which SQLite opens an index for reading only, whoever else has it open."""
+    return f"file:{quote(str(index.absolute()))}?mode=ro&immutable=1"
 
 
 def schema_of(index: Path) -> int:

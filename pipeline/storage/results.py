@@ -27,11 +27,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.interrupts import uninterrupted
 from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILES, PARTITION, RECORD, SCHEMA_VERSION, Settled, with_settled
-from pipeline.storage.durable import flush_to_disk, naming, private_folder, put_in_place, uninterrupted, whole_file
+from pipeline.storage.durable import flush_to_disk, naming, private_folder, put_in_place, whole_file
 from pipeline.storage.lookup import schema_of
 from pipeline.storage.manifest import facts_path
+from pipeline.storage.parts import real_path
 from pipeline.storage.published import Published, published_files, report_text
 
 #: What is published, in this order; `run.json` last, as it describes the rest.
@@ -140,16 +142,17 @@ def claimed(folder: Path, fresh: bool = False) -> Iterator[Results]:
         os.close(descriptor)
 
 
-def completed(folder: Path) -> None:
-    """Finish what a run that was killed while it put its results in place had left to do, before somebody reads them.
+def index_of(place: str | os.PathLike[str]) -> Path:
+    """Where the index of results is, if there are any at this place, as people give it.
 
-    Where they cannot be written, or another run is at it, they are read as they are.
+    What a run that was killed while it put them in place had left to do is finished first; where they cannot be written, or
+    another run is at it, they are read as they are.
     """
-    results = Results(folder)
-    if not (results.new / READY).exists():
-        return
-    with suppress(OutputError, OSError), claimed(folder):
-        pass
+    results = Results(Path(real_path(place)))
+    if (results.new / READY).exists():
+        with suppress(OutputError, OSError), claimed(results.folder):
+            pass
+    return results.folder / "index.sqlite"
 
 
 def _clear(results: Results, kept: Container[str]) -> None:
