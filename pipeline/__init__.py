@@ -13,11 +13,12 @@ _FROM = {
     "plan": "pipeline.api",
     "verify": "pipeline.api",
     "diff": "pipeline.comparing",
+    "open_library": "pipeline.library",
     "Settings": "pipeline.settings",
     "RECORD": "pipeline.record",
 }
 
-__all__ = ["RECORD", "Settings", "diff", "plan", "scan", "verify"]
+__all__ = ["RECORD", "Settings", "diff", "open_library", "plan", "scan", "verify"]
 
 
 def __getattr__(name: str) -> Any:

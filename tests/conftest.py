@@ -1,6 +1,8 @@
 """Libraries to scan, and commands run as a user runs them."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
 
 from pipeline.synthetic import make_library
 
@@ -36,6 +39,19 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = tmp_path_factory.mktemp("synthetic") / "library"
     make_library(library, files=300, seed=11, image_bytes=6_000, video_bytes=20_000, corrupt_share=0.03)
     return library
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium that is installed here; without one the tests of pages are left out, unless they are required."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None and os.environ.get("TAKEOUT_INDEX_TEST_BROWSER") != "required":
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

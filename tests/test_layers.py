@@ -102,6 +102,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "timing",
         "verifying",
     },
+    "library": {"problems", "record", "storage"},
     "comparing": {"api", "item", "problems", "progress", "settings", "storage"},
     "summary": {"cost", "progress"},
     "bench": {
@@ -120,7 +121,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "timing",
     },
     "cli": {"api", "bench", "comparing", "lean", "problems", "progress", "settings", "summary", "synthetic"},
-    "__init__": {"api", "comparing", "record", "settings"},
+    "__init__": {"api", "comparing", "library", "record", "settings"},
     "__main__": {"cli"},
 }
 

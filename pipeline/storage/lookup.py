@@ -41,6 +41,16 @@ def look_up(index: Path, wanted: str) -> Case | OtherFile:
         return OtherFile(path, files[path], reason, tuple(user for (user,) in used_by))
 
 
+def table_of(index: Path, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """The names of the columns and the rows of a table or view of the index. Raises UsageError if there is none such."""
+    with opened_index(index) as db:
+        known = [each for (each,) in db.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")]
+        if name not in known:
+            raise UsageError(f"the index has no table {name!r}; it has {', '.join(sorted(known))}")
+        rows = db.execute(f'SELECT * FROM "{name}"')
+        return [column for column, *_ in rows.description], rows.fetchall()
+
+
 @contextmanager
 def opened_index(index: Path) -> Iterator[sqlite3.Connection]:
     """A finished index, for reading. Raises UsageError if it is none, or another version's.
