@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline.problems import UsageError
+from pipeline.problems import MediaError, UsageError
 from pipeline.record import FILES, PARTITION, RECORD
 from pipeline.storage.lookup import table_of
 from pipeline.storage.results import index_of
@@ -23,6 +23,7 @@ from pipeline.storage.results import index_of
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+    from PIL.Image import Image
     from pyarrow.dataset import Dataset
 
 
@@ -76,6 +77,27 @@ class Library:
         database.register("media", self.dataset())
         database.register("files", ds.dataset(self.folder / "files", FILES, format="parquet"))
         return database.sql(query, params=parameters or None)
+
+    def thumbnail(self, file_id: str, size: int = 256) -> Image:
+        """A small picture of a photo or video: RGB, upright, no side longer than `size` pixels, and none larger than it was.
+
+        It is made from the library as it is now, in folders, zips and tgzs alike. Raises MediaError with the reason where there
+        is none to be had: the file is gone, damaged or no longer what was scanned; it is a video and `ffmpeg` is not installed;
+        it is HEIC and `pi-heif` is not. Decoders that crash or hang take nothing with them. A tgz is read up to the file:
+        for several, `thumbnails` reads it once.
+        """
+        from pipeline.thumbnails import thumbnail
+
+        return thumbnail(self.folder / "index.sqlite", file_id, size)
+
+    def thumbnails(self, file_ids: Iterable[str], size: int = 256) -> Iterator[tuple[str, Image | MediaError]]:
+        """Each id, once, with its `thumbnail` or the MediaError that says why there is none.
+
+        They come in the order in which they are read. A tgz is read but once for all of them, and no further than must be.
+        """
+        from pipeline.thumbnails import thumbnails
+
+        return thumbnails(self.folder / "index.sqlite", list(file_ids), size)
 
     def table(self, name: str) -> pd.DataFrame:
         """A table or view that the SQLite index has, as `albums`, `people`, `problems`, `timeline`, as a pandas frame."""

@@ -102,7 +102,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "timing",
         "verifying",
     },
-    "library": {"problems", "record", "storage"},
+    "decoding": {"limits", "media", "problems"},
+    "thumbnails": {"decoding", "problems", "storage"},
+    "library": {"problems", "record", "storage", "thumbnails"},
     "comparing": {"api", "item", "problems", "progress", "settings", "storage"},
     "summary": {"cost", "progress"},
     "bench": {

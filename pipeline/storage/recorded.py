@@ -27,6 +27,23 @@ class PartTotal(NamedTuple):
     size: int
 
 
+def report_of(db: sqlite3.Connection) -> dict[str, Any]:
+    """What the run that made an index said of itself."""
+    (text,) = db.execute("SELECT report FROM runs ORDER BY run_id DESC LIMIT 1").fetchone() or ("{}",)
+    report: dict[str, Any] = json.loads(text)
+    return report
+
+
+def sources_of(db: sqlite3.Connection) -> list[Part]:
+    """The parts that an index is of, as they are now. Raises UsageError if the run did not say where they are."""
+    try:
+        return [part_of(source) for source in report_of(db)["sources"]]
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(
+            "these results do not say where their input is, as an earlier version of this program wrote them: scan again"
+        ) from None
+
+
 class RecordedFiles:
     """The files of an index. Nothing is kept in memory."""
 
@@ -42,18 +59,11 @@ class RecordedFiles:
 
     def report(self) -> dict[str, Any]:
         """What the run said of itself."""
-        (text,) = self._db.execute("SELECT report FROM runs ORDER BY run_id DESC LIMIT 1").fetchone() or ("{}",)
-        report: dict[str, Any] = json.loads(text)
-        return report
+        return report_of(self._db)
 
     def sources(self) -> list[Part]:
         """The parts that were scanned, as they are now. Raises UsageError if the run did not say where they are."""
-        try:
-            return [part_of(source) for source in self.report()["sources"]]
-        except (KeyError, TypeError, ValueError):
-            raise UsageError(
-                "these results do not say where their input is, as an earlier version of this program wrote them: scan again"
-            ) from None
+        return sources_of(self._db)
 
     def look_up(self, paths: Sequence[str]) -> Iterator[Recorded]:
         """The files of these paths, as stored, of all parts."""
@@ -71,7 +81,7 @@ class RecordedFiles:
         for path, raw, part, *fields in self._db.execute(
             f"SELECT path, path_bytes, part, file_id, size, crc32, status FROM media WHERE path IN ({marks})", paths
         ).fetchall():
-            media.setdefault((_path(path, raw, part), part), []).append(_Medium(*fields))
+            media.setdefault((path_of(path, raw, part), part), []).append(_Medium(*fields))
         often = Counter(path for _, path, *_ in listed)
         for (path, _), group in media.items():
             if len(group) > 1:  # in their order, which their ids say
@@ -80,7 +90,7 @@ class RecordedFiles:
         said = self._said([each.file_id for group in media.values() for each in group if each.status != "ok"])
         following = {key: iter(group) for key, group in media.items()}
         for number, text, raw, part, size, state, reason in listed:
-            path = _path(text, raw, part)
+            path = path_of(text, raw, part)
             reasons = [reason] if reason else []
             medium = None
             if state == "media" and (medium := next(following.get((path, part), iter(())), None)) is not None:
@@ -109,7 +119,7 @@ class RecordedFiles:
             "SELECT rowid, path, path_bytes, part, size, state, reason FROM files ORDER BY rowid"
         ):
             if part not in without:
-                yield Recorded(number, _path(text, raw, part), part, size, state, reasons=(reason,) if reason else ())
+                yield Recorded(number, path_of(text, raw, part), part, size, state, reasons=(reason,) if reason else ())
 
 
 class _Medium(NamedTuple):
@@ -119,6 +129,6 @@ class _Medium(NamedTuple):
     status: str
 
 
-def _path(text: str, raw: bytes | None, part: str) -> str:
+def path_of(text: str, raw: bytes | None, part: str) -> str:
     """A path as the listing has it. What is said of an archive as a whole stands under its name, which is always text."""
     return text if raw is None or text == part else os.fsdecode(raw)

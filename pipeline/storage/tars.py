@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ class TarMember:
     content: Streamed | None = None
 
 
-def read_tar(part: Part, problems: list[Problem]) -> Iterator[tuple[TarMember, int]]:
+def read_tar(part: Part, problems: list[Problem]) -> Generator[tuple[TarMember, int], None, None]:
     """The members of a part, each with the bytes of the archive that have been read by then.
 
     What is wrong with the archive as a whole, also that it cannot be opened or is not the one that was listed, is in `problems`

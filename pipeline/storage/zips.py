@@ -108,6 +108,16 @@ class Member:
         return self._whole or self._stream is None or self._entry.packed <= CHEAP
 
     @property
+    def archive(self) -> Archive:
+        """What holds it."""
+        return self._archive
+
+    @property
+    def start_of_stored(self) -> int | None:
+        """Where its bytes begin in the archive, if they are there as they are."""
+        return self._start if self._stream is None else None
+
+    @property
     def stated(self) -> Content:
         """Size and CRC-32 as the archive states them."""
         return Content(self.size, self._entry.crc32 or 0, "archive")
