@@ -102,6 +102,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "timing",
         "verifying",
     },
+    "charts": {"panels"},
+    "panels": set(),
     "decoding": {"limits", "media", "problems"},
     "thumbnails": {"decoding", "problems", "storage"},
     "library": {"problems", "record", "storage", "thumbnails"},
