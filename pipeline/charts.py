@@ -9,6 +9,7 @@ for the colour-blind. Each chart describes itself to screen readers; where there
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -17,7 +18,7 @@ from typing import Any
 import altair as alt
 import narwhals.stable.v1 as nw
 
-from pipeline.panels import Note, bytes_text
+from pipeline.panels import INK, Note, bytes_text, plain
 
 #: Okabe and Ito's order of hues, all of middle lightness: at least 3:1 against white and against black.
 BLUE, ORANGE, GREEN, PURPLE, OCHRE, PINK, GREY = (
@@ -32,7 +33,6 @@ BLUE, ORANGE, GREEN, PURPLE, OCHRE, PINK, GREY = (
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, OCHRE, PINK, GREY)
 #: What the columns `kind` and `type` may say, each in the same colour everywhere; other names take the colours that are left.
 OF_KIND = {"photos": BLUE, "videos": ORANGE, "other": GREY}
-INK = "#757c86"  # text and lines, readable on white and on black
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
 #: Pixels that a chart has where it cannot ask how wide its place is.
 WIDTH = 760
@@ -46,8 +46,10 @@ YEARS = 150
 #: Names of places on a map, at most.
 NAMED = 8
 
+#: Names beside bars have a third of the chart, wherever that is shown.
+_LABELS = "isFinite(containerSize()[0]) ? min(200, containerSize()[0] * 0.36) : 200"
 _BYTES = "replace(format(datum.value, '.3~s'), regexp('([a-zA-Z]?)$'), ' $1B')"
-_OF_BYTES = "replace(format(datum.bytes, '.3~s'), regexp('([a-zA-Z]?)$'), ' $1B')"
+_OF_BYTES = _BYTES.replace("value", "bytes")
 
 
 @alt.theme.register("takeout-index", enable=True)  # type: ignore[untyped-decorator]
@@ -61,6 +63,7 @@ def _theme() -> alt.theme.ThemeConfig:
         "labelColor": INK,
         "labelFontSize": 12,
         "labelPadding": 6,
+        "labelSeparation": 8,
         "titleColor": INK,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
@@ -127,7 +130,6 @@ def over_time(frame: Any) -> alt.Chart | Note:
             ),
             alt.Y("sum(files):Q", title=f"files per {each}", axis=alt.Axis(tickCount=5, format="~s")),
             _by_kind(table, "kind"),
-            order=alt.Order("kind:N"),
             tooltip=[
                 alt.Tooltip("month:T", timeUnit=unit, format=said, title=each),
                 alt.Tooltip("kind:N"),
@@ -184,7 +186,6 @@ def storage(frame: Any) -> alt.Chart | Note:
             alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0), scale=_all_years(table)),
             alt.Y("sum(bytes):Q", title=None, axis=alt.Axis(tickCount=5, labelExpr=_BYTES)),
             _by_kind(table, "type"),
-            order=alt.Order("type:N"),
             tooltip=["year:O", "type:N", alt.Tooltip("size:N", title="bytes")],
         )
         .properties(height=260, description=f"Storage by year and type: {bytes_text(total)} in all.")
@@ -196,22 +197,26 @@ def ranking(frame: Any, name: str, value: str = "files", what: str = "") -> alt.
     what = what or f"{name}s"
     table = nw.from_native(frame, eager_only=True)
     rows: list[dict[str, Any]] = [
-        {"name": str(label), "value": float(number)}
+        {"name": plain(label), "value": float(number)}
         for label, number in table.select(name, value).iter_rows()
         if label is not None and number
     ]
     if not rows:
         return Note(f"There are no {what} to show.")
     of_bytes = value == "bytes"
+    names: Counter[str] = Counter()
     for row in rows:
+        names[row["name"]] += 1
+        if names[row["name"]] > 1:  # names that are cut, or differ in what is not shown
+            row["name"] = f"{row['name']} ({names[row['name']]})"
         row["text"] = bytes_text(row["value"]) if of_bytes else f"{row['value']:,.0f}"
     most = max(rows, key=lambda row: row["value"])
     bars = alt.Chart(alt.InlineData(values=rows)).encode(
         alt.Y(
             "name:N",
             title=None,
-            sort=alt.SortField("value", order="descending"),
-            axis=alt.Axis(labelLimit=170),
+            sort=[row["name"] for row in sorted(rows, key=lambda row: -row["value"])],
+            axis=alt.Axis(labelLimit=alt.expr(_LABELS)),
             scale=alt.Scale(paddingInner=0.28),
         ),
         alt.X(
@@ -252,12 +257,12 @@ def point_map(frame: Any, world: bool = False) -> alt.LayerChart | Note:
             points.mark_circle(clip=True, fill=ORANGE, fillOpacity=0.55, stroke=ORANGE, strokeWidth=1).encode(
                 latitude="latitude:Q",
                 longitude="longitude:Q",
-                size=alt.Size("files:Q", legend=None, scale=alt.Scale(type="sqrt", range=[14, 420], zero=True)),
+                size=alt.Size("files:Q", legend=None, scale=alt.Scale(type="sqrt", range=[12, 300], zero=True)),
                 tooltip=[*(["place:N"] if len(columns) > 3 else []), alt.Tooltip("files:Q", format=",")],
             ),
-            named.mark_text(clip=True, dy=-12, fontSize=11, fontWeight=500).encode(
-                latitude="latitude:Q", longitude="longitude:Q", text="place:N"
-            ),
+            named.mark_text(
+                clip=True, dy=-12, fontSize=11, fontWeight=500, opacity=alt.expr("width < 480 ? 0 : 1")
+            ).encode(latitude="latitude:Q", longitude="longitude:Q", text="place:N"),
         )
         .project(**view.projection)
         .properties(

@@ -320,6 +320,38 @@ def diff(
 
 
 @app.command()
+def report(
+    results: Annotated[str, typer.Argument(metavar="DIR", help="Results of a scan.")],
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="The page. Default: report.html in DIR.")
+    ] = None,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Show some of the pictures themselves.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE even if it is no earlier report.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make one HTML page of a library: charts, a map, some pictures, and what needs a look.
+
+    The page needs no network and no other file. It names people and places: it is written for you alone to read.
+
+    Example: takeout-index report results/takeout
+    """
+    with _Outcome(debug, "interrupted: no report was written"):
+        from pipeline.progress import watching
+        from pipeline.report import report as make_report
+
+        with watching(quiet) as watch:
+            path = make_report(results, output, thumbnails, force, watch)
+        if as_json:
+            _print_json({"report": str(path), "bytes": path.stat().st_size})
+        else:
+            print(f"the report is at {_shown(path)}: open it in a browser")
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(
         "results/demo"

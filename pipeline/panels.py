@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+import base64
 import html
-from typing import Any
+import io
+import math
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-#: The stylesheet of the panels in notebooks; the report has its own.
-STYLE = "<style>.ti-note{opacity:.8;font-style:italic}</style>"
+from pipeline.problems import MediaError
+
+if TYPE_CHECKING:
+    from pipeline.library import Library
+
+#: Text and lines of charts, readable on white and on black; the report puts its own in its place.
+INK = "#757c86"
+#: How panels look, in notebooks and in the report, on white and on black.
+STYLE = """<style>
+.ti-note{margin:.8em 0;padding:.7em 1em;border-left:3px solid #858b94;background:rgba(128,136,148,.1);border-radius:0 6px 6px 0}
+.ti-tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5em,1fr));gap:.8em;margin:1em 0;padding:0}
+.ti-tiles div{padding:.9em 1em;background:rgba(128,136,148,.1);border-radius:10px;min-width:0}
+.ti-tiles dt{font-size:.85em;opacity:.75;margin:0;font-weight:normal}
+.ti-tiles dd{font-size:1.5em;font-weight:650;margin:.1em 0 0;font-variant-numeric:tabular-nums;overflow-wrap:anywhere;
+line-height:1.2}
+.ti-scroll{overflow-x:auto;margin:1em 0;border-radius:8px}
+.ti-table{border-collapse:collapse;width:100%;font-size:.92em}
+.ti-table th,.ti-table td{text-align:start;padding:.5em .8em;border-bottom:1px solid rgba(128,136,148,.3);vertical-align:top;
+max-width:26em;min-width:5em;overflow-wrap:break-word;white-space:normal}
+.ti-table th{font-weight:600;white-space:nowrap}
+.ti-table .number{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}
+.ti-sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5em,1fr));gap:.6em;list-style:none;
+margin:1em 0;padding:0}
+.ti-sheet li,.ti-sheet figure{margin:0;min-width:0}
+.ti-sheet img,.ti-sheet .ti-none{display:block;box-sizing:border-box;width:100%;aspect-ratio:1;object-fit:cover;
+border-radius:8px;background:rgba(128,136,148,.15)}
+.ti-sheet .ti-none{display:flex;align-items:center;justify-content:center;text-align:center;padding:.8em;font-size:.78em;
+border:1px dashed rgba(128,136,148,.6);overflow:hidden;overflow-wrap:anywhere}
+.ti-sheet figcaption{font-size:.8em;opacity:.8;padding:.25em .1em;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+</style>"""
+#: Characters that change or hide what stands beside them: controls, and those that turn the direction of writing.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+)
+#: Characters of a name that are shown.
+LONGEST = 300
+#: Seconds that a contact sheet may take; a picture within a tgz can cost reading all of it.
+PATIENCE = 25.0
 
 
 def bytes_text(size: float) -> str:
@@ -22,18 +64,169 @@ def bytes_text(size: float) -> str:
     return f"{size:,.1f} TB"
 
 
+def plain(value: object) -> str:
+    r"""A name as text for charts and pages: controls as escapes, and not without end.
+
+    >>> plain("a\x1b[2J\u202eb")
+    'a\\x1b[2J\\u202eb'
+    """
+    text = str(value)
+    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def _markup(value: object) -> str:
+    return html.escape(plain(value))
+
+
 class Panel:
-    """A piece of HTML, which notebooks show with a stylesheet and the report with its own."""
+    """A piece of HTML, which notebooks show with STYLE; `text` says the same where there is no HTML."""
 
     def __init__(self, markup: str, text: str) -> None:
         self.markup, self.text = markup, text
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": STYLE + self.markup, "text/plain": self.text}
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return STYLE + self.markup
 
 
 class Note(Panel):
-    """A sentence."""
+    """A sentence or two."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f'<p class="ti-note">{html.escape(text)}</p>', text)
+        super().__init__(f'<p class="ti-note" dir="auto">{_markup(text)}</p>', text)
+
+
+class Tiles(Panel):
+    """Some figures, each with what it counts. Those that are None are left out."""
+
+    def __init__(self, figures: Mapping[str, object]) -> None:
+        said = {name: _said(value) for name, value in figures.items() if not _missing(value)}
+        tiles = (f"<div><dt>{_markup(name)}</dt><dd>{_markup(value)}</dd></div>" for name, value in said.items())
+        super().__init__(
+            f'<dl class="ti-tiles">{"".join(tiles)}</dl>', ", ".join(f"{name}: {value}" for name, value in said.items())
+        )
+
+
+class Table(Panel):
+    """A pandas frame as a table that scrolls inside its box; numbers with separators, `bytes` as people say them."""
+
+    def __init__(self, frame: Any, what: str) -> None:
+        columns = [str(column) for column in frame.columns]
+        rows = [list(row) for row in frame.itertuples(index=False, name=None)]
+        numeric = [
+            bool(rows) and all(_missing(row[n]) or _is_number(row[n]) for row in rows) for n in range(len(columns))
+        ]
+        heads = (
+            f'<th scope="col"{_NUMBER if number else ""}>{_markup(column.replace("_", " "))}</th>'
+            for column, number in zip(columns, numeric, strict=True)
+        )
+        body = (
+            "<tr>"
+            + "".join(
+                f'<td dir="auto"{_NUMBER if number else ""}>{_markup(_said(value, column))}</td>'
+                for column, number, value in zip(columns, numeric, row, strict=True)
+            )
+            + "</tr>"
+            for row in rows
+        )
+        super().__init__(
+            f'<div class="ti-scroll" role="region" aria-label="{_markup(what)}" tabindex="0"><table class="ti-table">'
+            f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>",
+            f"{what}: {len(rows):,} rows",
+        )
+
+
+class ContactSheet(Panel):
+    """Small pictures of the files of a frame (`file_id`, `name`, `caption`), or why there is none.
+
+    What is not read within `seconds` is left out, and said.
+    """
+
+    def __init__(self, library: Library, frame: Any, size: int = 320, seconds: float = PATIENCE) -> None:
+        rows = list(frame[["file_id", "name", "caption"]].itertuples(index=False, name=None))
+        found = _within(seconds, library, [file_id for file_id, _, _ in rows], size)
+        figures = (
+            f"<li><figure>{_picture(found.get(file_id), plain(name))}"
+            f'<figcaption dir="auto">{_markup("" if _missing(caption) else caption)}</figcaption></figure></li>'
+            for file_id, name, caption in rows
+        )
+        late = sum(file_id not in found for file_id, _, _ in rows)
+        text = f"{len(rows) - late:,} of {len(rows):,} pictures"
+        markup = f'<ul class="ti-sheet">{"".join(figures)}</ul>'
+        if late:
+            markup += Note(
+                f"{late:,} of these {len(rows):,} pictures were not read, as that would have taken longer than {seconds:.0f} "
+                "seconds. Within a tgz, all that stands before a picture has to be read first; unpacked, it is at hand."
+            ).markup
+        super().__init__(markup, text)
+
+
+_NUMBER = ' class="number"'
+
+
+def _within(seconds: float, library: Library, identities: Sequence[str], size: int) -> dict[str, bytes | MediaError]:
+    """The pictures that can be had in that time, as JPEG, and why others cannot."""
+    found: dict[str, bytes | MediaError] = {}
+    over = threading.Event()
+    failed: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for identity, picture in library.thumbnails(identities, size):
+                found[identity] = picture if isinstance(picture, MediaError) else _jpeg(picture)
+                if over.is_set():
+                    return
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=read, name="contact sheet", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    over.set()
+    if failed:
+        raise failed[0]
+    return dict(found)
+
+
+def _jpeg(picture: Any) -> bytes:
+    file = io.BytesIO()
+    picture.convert("RGB").save(file, "JPEG", quality=74, optimize=True)
+    return file.getvalue()
+
+
+def _picture(picture: bytes | MediaError | None, name: str) -> str:
+    if isinstance(picture, bytes):
+        data = base64.b64encode(picture).decode()
+        return f'<img src="data:image/jpeg;base64,{data}" alt="{html.escape(name)}" title="{html.escape(name)}">'
+    why = "not read: it would take too long" if picture is None else plain(picture.message)
+    return (
+        f'<div class="ti-none" role="img" aria-label="{html.escape(f"{name}: {why}")}" title="{html.escape(name)}">'
+        f"{html.escape(why[:90])}</div>"
+    )
+
+
+def _missing(value: object) -> bool:
+    return value is None or value != value  # NaN and NaT
+
+
+def _is_number(value: object) -> bool:
+    return hasattr(value, "__float__") and not isinstance(value, str | bool)
+
+
+def _said(value: Any, column: str = "") -> str:
+    """A value as people read it."""
+    if _missing(value):
+        return ""
+    if _is_number(value):
+        number = float(value)
+        if column == "bytes":
+            return bytes_text(number)
+        if column == "year":
+            return f"{number:.0f}"
+        return f"{number:,.0f}" if number.is_integer() or math.fabs(number) >= 1000 else f"{number:,.2f}"
+    if hasattr(value, "strftime"):
+        return f"{value:%Y-%m-%d}"
+    return ", ".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)

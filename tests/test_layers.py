@@ -103,11 +103,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "verifying",
     },
     "charts": {"panels"},
-    "panels": set(),
+    "advice": set(),
+    "panels": {"library", "problems"},
     "decoding": {"limits", "media", "problems"},
     "thumbnails": {"decoding", "problems", "storage"},
     "library": {"problems", "record", "storage", "thumbnails"},
     "comparing": {"api", "item", "problems", "progress", "settings", "storage"},
+    "report": {"library", "panels", "problems", "progress", "storage"},
     "summary": {"cost", "progress"},
     "bench": {
         "api",
@@ -124,7 +126,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "storage",
         "timing",
     },
-    "cli": {"api", "bench", "comparing", "lean", "problems", "progress", "settings", "summary", "synthetic"},
+    "cli": {"api", "bench", "comparing", "lean", "problems", "progress", "report", "settings", "summary", "synthetic"},
     "__init__": {"api", "comparing", "library", "record", "settings"},
     "__main__": {"cli"},
 }
@@ -140,6 +142,7 @@ ONLY = {
 
 #: Rooms that open nothing and read no clock.
 PURE = (
+    "advice",
     "takeout",
     "documents",
     "packed",

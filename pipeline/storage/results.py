@@ -38,6 +38,8 @@ from pipeline.storage.published import Published, published_files, report_text
 
 #: What is published, in this order; `run.json` last, as it describes the rest.
 PUBLISHED = ("media", "files", "index.sqlite", "datapackage.json", "metadata.yaml", "run.json")
+#: The page that `report` makes of them, which a scan lets be.
+REPORT = "report.html"
 #: What of the work folder outlives a run that is killed, and one that ends well.
 KEPT_BY_DEATH, KEPT = ("lock", "shards", "known"), ("lock", "known")
 #: Ends the names of files that nobody finished: temporary ones, and what told how far the reader of an archive was.
@@ -169,7 +171,12 @@ def _clear(results: Results, kept: Container[str]) -> None:
 def _strangers(folder: Path) -> list[str]:
     """Names in the folder that no run of ours makes."""
     journals = {f"index.sqlite{suffix}" for suffix in JOURNALS}
-    return sorted(set(os.listdir(folder)) - {*PUBLISHED, *journals, ".work", "lost+found"})
+    ours = {*PUBLISHED, *journals, REPORT, ".work", "lost+found"}
+    return sorted(name for name in os.listdir(folder) if name not in ours and not _unfinished_report(name))
+
+
+def _unfinished_report(name: str) -> bool:
+    return name.startswith(f"{REPORT}.") and name.endswith(".tmp")
 
 
 def _remove(path: Path) -> None:
