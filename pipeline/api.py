@@ -135,7 +135,7 @@ def scan_library(
             report["changes"] = changes_since(folder / "index.sqlite", results.new / "index.sqlite")
             add_run(results.new / "index.sqlite", report)
         name = stored_text(folder.name)
-        write_text(results, "datapackage.json", data_package(name))
+        write_text(results, "datapackage.json", data_package(name, results.new, clock.now()))
         write_text(results, "metadata.yaml", datasette_metadata(name))
         with clock.stage("publish"):
             publish_report(results, report | {"stages": clock.rounded()})

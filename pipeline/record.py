@@ -19,7 +19,8 @@ from pipeline.item import Content, MediaItem, stored_bytes, stored_text
 from pipeline.media.facts import Clip, Exif, Picture
 from pipeline.media.sniff import mime_mismatch
 from pipeline.problems import DEADLY, Problem
-from pipeline.resolve import Known, resolve
+from pipeline.resolve import PRECISIONS, Known, resolve
+from pipeline.takeout.folders import KINDS
 from pipeline.takeout.names import split_extension, title_agrees
 from pipeline.takeout.sidecar import Sidecar
 
@@ -34,7 +35,10 @@ COMMENT = pa.struct([("text", pa.string()), ("author", pa.string()), ("created_a
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a result table. A `facet` is offered for browsing; it and an `indexed` one have an index in SQLite."""
+    """A column of a result table. A `facet` is offered for browsing; it and an `indexed` one have an index in SQLite.
+
+    `within` says in Table Schema's words what a value is bound to be: required, enum, pattern, minimum, maximum.
+    """
 
     name: str
     type: pa.DataType
@@ -42,41 +46,76 @@ class Column:
     unit: str = ""
     facet: bool = False
     indexed: bool = False
+    within: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 TEXT, BOOL, INT, REAL = pa.string(), pa.bool_(), pa.int64(), pa.float64()
+REQUIRED: dict[str, Any] = {"required": True}
+NOT_NEGATIVE: dict[str, Any] = {"minimum": 0}
+LATITUDE: dict[str, Any] = {"minimum": -90, "maximum": 90}
+LONGITUDE: dict[str, Any] = {"minimum": -180, "maximum": 180}
+IDENTITY: dict[str, Any] = {"pattern": "[0-9a-f]{16}"}
+
+
+def _one_of(*values: str) -> dict[str, Any]:
+    return {"enum": list(values)}
+
 
 COLUMNS: tuple[Column, ...] = (
     # identity
-    Column("file_id", TEXT, "Stable id of the file: the first 16 hex digits of BLAKE2b over its path in the export"),
     Column(
-        "path", TEXT, "Path inside the export, Takeout/…; bytes that are not UTF-8 are shown as \\xNN", indexed=True
+        "file_id",
+        TEXT,
+        "Stable id of the file: the first 16 hex digits of BLAKE2b over its path in the export",
+        within=IDENTITY | REQUIRED,
+    ),
+    Column(
+        "path",
+        TEXT,
+        "Path inside the export, Takeout/…; bytes that are not UTF-8 are shown as \\xNN",
+        indexed=True,
+        within=REQUIRED,
     ),
     Column("path_bytes", pa.binary(), "The exact bytes of the path, where they are not UTF-8"),
-    Column("part", TEXT, "The part (folder or archive) of the export that holds the file", facet=True),
-    Column("folder", TEXT, "Path without the name", facet=True),
+    Column("part", TEXT, "The part (folder or archive) of the export that holds the file", facet=True, within=REQUIRED),
+    Column("folder", TEXT, "Path without the name", facet=True, within=REQUIRED),
     Column(
-        "folder_kind", TEXT, "year, day, album, untitled (an album), special (bin, archive, …) or other", facet=True
+        "folder_kind",
+        TEXT,
+        "year, day, album, untitled (an album), special (bin, archive, …) or other",
+        facet=True,
+        within=REQUIRED | _one_of(*KINDS),
     ),
     Column("folder_date", TEXT, "Year or day of a folder by year or day: 2019, 2005-02-05"),
-    Column("name", TEXT, "File name"),
-    Column("extension", TEXT, "Extension of the name, lower case, no dot", facet=True),
-    Column("size", INT, "Size of the file", "bytes"),
+    Column("name", TEXT, "File name", within=REQUIRED),
+    Column("extension", TEXT, "Extension of the name, lower case, no dot", facet=True, within=REQUIRED),
+    Column("size", INT, "Size of the file", "bytes", within=NOT_NEGATIVE),
     Column("modified_at", UTC_TIME, "Modification time of the file in its part"),
-    Column("crc32", TEXT, "CRC-32 of the content, eight lower-case hex digits"),
-    Column("crc32_source", TEXT, "read: computed from the bytes; archive: as the archive's directory states it"),
-    Column("content_id", TEXT, "crc32-size: equal for files of equal content", indexed=True),
+    Column("crc32", TEXT, "CRC-32 of the content, eight lower-case hex digits", within={"pattern": "[0-9a-f]{8}"}),
+    Column(
+        "crc32_source",
+        TEXT,
+        "read: computed from the bytes; archive: as the archive's directory states it",
+        within=_one_of("read", "archive"),
+    ),
+    Column(
+        "content_id",
+        TEXT,
+        "crc32-size: equal for files of equal content",
+        indexed=True,
+        within={"pattern": "[0-9a-f]{8}-[0-9]+"},
+    ),
     # type
     Column("mime", TEXT, "MIME type by content", facet=True),
     Column("mime_mismatch", BOOL, "Content and extension disagree", facet=True),
-    Column("kind", TEXT, "image, video or other", facet=True),
+    Column("kind", TEXT, "image, video or other", facet=True, within=REQUIRED | _one_of("image", "video", "other")),
     # image and video
-    Column("width", INT, "Width as stored, before rotation", "pixels"),
-    Column("height", INT, "Height as stored, before rotation", "pixels"),
-    Column("orientation", INT, "EXIF orientation, 1 to 8"),
+    Column("width", INT, "Width as stored, before rotation", "pixels", within=NOT_NEGATIVE),
+    Column("height", INT, "Height as stored, before rotation", "pixels", within=NOT_NEGATIVE),
+    Column("orientation", INT, "EXIF orientation, 1 to 8", within={"minimum": 1, "maximum": 8}),
     Column("rotation", INT, "Clockwise rotation that a video asks for", "degrees"),
-    Column("duration_s", REAL, "Duration of a video", "seconds"),
-    Column("frame_rate", REAL, "Mean frame rate of a video", "frames per second"),
+    Column("duration_s", REAL, "Duration of a video", "seconds", within=NOT_NEGATIVE),
+    Column("frame_rate", REAL, "Mean frame rate of a video", "frames per second", within=NOT_NEGATIVE),
     Column("video_codec", TEXT, "Four-character code or usual name of the video codec", facet=True),
     Column("video_created_at", UTC_TIME, "Creation time that a video states"),
     Column(
@@ -140,27 +179,56 @@ COLUMNS: tuple[Column, ...] = (
     # the name's date
     Column("name_taken_at", UTC_TIME, "Instant in the file's name, of apps that write UTC or Unix time"),
     Column("name_taken_local", WALL_CLOCK, "Wall clock time in the file's name; midnight where it has a day only"),
-    Column("name_precision", TEXT, "How exact the name's date is: second, minute or day"),
+    Column(
+        "name_precision",
+        TEXT,
+        "How exact the name's date is: second, minute or day",
+        within=_one_of("second", "minute", "day"),
+    ),
     # resolved
     Column("taken_at", UTC_TIME, "When it was taken, as an instant", indexed=True),
     Column("taken_local", WALL_CLOCK, "When it was taken, by the clock of whoever took it"),
     Column("utc_offset_min", INT, "UTC offset of the wall clock; null where nothing tells it", "minutes"),
     Column("time_zone", TEXT, "IANA time zone of the place", facet=True),
     Column("taken_at_rule", TEXT, "Where taken_at and taken_local come from; docs/dates.md explains each", facet=True),
-    Column("taken_precision", TEXT, "How exact that is: second, minute, day or year", facet=True),
-    Column("taken_year", pa.int32(), "Year of taken_local, else of taken_at, else 0", facet=True),
-    Column("latitude", REAL, "Latitude of where it was taken, by the surest source", "degrees"),
-    Column("longitude", REAL, "Longitude of where it was taken, by the same", "degrees"),
+    Column(
+        "taken_precision",
+        TEXT,
+        "How exact that is: second, minute, day or year",
+        facet=True,
+        within=_one_of(*PRECISIONS),
+    ),
+    Column(
+        "taken_year",
+        pa.int32(),
+        "Year of taken_local, else of taken_at, else 0",
+        facet=True,
+        within=REQUIRED | NOT_NEGATIVE,
+    ),
+    Column("latitude", REAL, "Latitude of where it was taken, by the surest source", "degrees", within=LATITUDE),
+    Column("longitude", REAL, "Longitude of where it was taken, by the same", "degrees", within=LONGITUDE),
     Column("altitude_m", REAL, "Altitude of where it was taken, by the same", "metres"),
     Column("location_rule", TEXT, "Where the position comes from", facet=True),
-    Column("country_code", TEXT, "ISO 3166-1 code of the country of the position; XK for Kosovo", facet=True),
+    Column(
+        "country_code",
+        TEXT,
+        "ISO 3166-1 code of the country of the position; XK for Kosovo",
+        facet=True,
+        within={"pattern": "[A-Z]{2}"},
+    ),
     Column("place", TEXT, "Town of the position, by GeoNames", facet=True),
     # relations
     Column("album", TEXT, "Title of the album in whose folder the file lies", facet=True),
     Column("albums", pa.list_(TEXT), "Titles of all albums that it is in: by its folder, a copy, or a sidecar there"),
-    Column("edited_of", TEXT, "file_id of the original of which this is an edit"),
-    Column("live_partner", TEXT, "file_id of the other half of a live or motion photo"),
-    Column("duplicate_of", TEXT, "file_id of the file of equal content that counts as the original", facet=True),
+    Column("edited_of", TEXT, "file_id of the original of which this is an edit", within=IDENTITY),
+    Column("live_partner", TEXT, "file_id of the other half of a live or motion photo", within=IDENTITY),
+    Column(
+        "duplicate_of",
+        TEXT,
+        "file_id of the file of equal content that counts as the original",
+        facet=True,
+        within=IDENTITY,
+    ),
     # raw
     Column("sidecar_json", TEXT, "The whole sidecar"),
     Column("exif_json", TEXT, "All tags, as a JSON object (with --all-tags)"),
@@ -175,6 +243,7 @@ COLUMNS: tuple[Column, ...] = (
         TEXT,
         "ok, partial (some facts could not be read) or failed (none could, or a reader died of it)",
         facet=True,
+        within=REQUIRED | _one_of("ok", "partial", "failed"),
     ),
     Column("problems", pa.list_(PROBLEM), "What went wrong with this file"),
 )
@@ -184,16 +253,20 @@ RECORD: pa.Schema = pa.schema(
     [pa.field(c.name, c.type, metadata={"meaning": c.meaning, "unit": c.unit}) for c in COLUMNS]
 )
 
+#: Every state that a listed file can end in.
+STATES = ("media", "sidecar", "album_metadata", "other_metadata", "unmatched_sidecar", "ignored", "unreadable")
+
 FILE_COLUMNS: tuple[Column, ...] = (
-    Column("path", TEXT, "Path inside the export; bytes that are not UTF-8 are shown as \\xNN"),
+    Column("path", TEXT, "Path inside the export; bytes that are not UTF-8 are shown as \\xNN", within=REQUIRED),
     Column("path_bytes", pa.binary(), "The exact bytes of the path, where they are not UTF-8"),
-    Column("part", TEXT, "The part (folder or archive) that holds the file", facet=True),
-    Column("size", INT, "Size, where it could be found out", "bytes"),
+    Column("part", TEXT, "The part (folder or archive) that holds the file", facet=True, within=REQUIRED),
+    Column("size", INT, "Size, where it could be found out", "bytes", within=NOT_NEGATIVE),
     Column(
         "state",
         TEXT,
         "media, sidecar, album_metadata, other_metadata, unmatched_sidecar, ignored or unreadable",
         facet=True,
+        within=REQUIRED | _one_of(*STATES),
     ),
     Column("reason", TEXT, "Why, where the state alone does not say it"),
 )
@@ -205,9 +278,6 @@ FILES: pa.Schema = pa.schema(
 
 #: The column by which `media` is partitioned.
 PARTITION = "taken_year"
-
-#: Every state that a listed file can end in.
-STATES = ("media", "sidecar", "album_metadata", "other_metadata", "unmatched_sidecar", "ignored", "unreadable")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Stages whose problems say nothing against the bytes of the medium.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import yaml
 
+from pipeline.explain import RELATIONS
 from pipeline.record import COLUMNS, FILE_COLUMNS, PARTITION, Column
 
 
@@ -28,8 +33,10 @@ def _frictionless_type(type_: pa.DataType) -> str:
 def _fields(columns: Sequence[Column]) -> list[dict[str, Any]]:
     return [
         {"name": c.name, "type": _frictionless_type(c.type), "description": c.meaning}
+        | ({"format": "binary"} if pa.types.is_binary(c.type) else {})
         | ({"unit": c.unit} if c.unit else {})
         | ({"timezone": "UTC"} if pa.types.is_timestamp(c.type) and c.type.tz else {})
+        | ({"constraints": dict(c.within)} if c.within else {})
         for c in columns
     ]
 
@@ -38,7 +45,7 @@ def _fields(columns: Sequence[Column]) -> list[dict[str, Any]]:
 PEOPLE = Column("people", pa.string(), "Names of the people labelled in the picture, separated by commas")
 
 #: Tables of the index that are not derived from RECORD: description, columns, facets.
-_TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
+TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
     "folders": (
         "What every folder holds and lacks: is the export complete?",
         {
@@ -128,7 +135,7 @@ _TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
 
 
 #: Views of the index.
-_VIEWS = {
+VIEWS = {
     "duplicates": "Files of equal size and CRC-32, the one that counts as the original first",
     "album_members": "What is in every album; of copies, the original stands for all",
     "photo_albums": "The albums of every photo and video, by its folder, a copy, or a sidecar",
@@ -139,36 +146,64 @@ _VIEWS = {
 }
 
 
-def data_package(name: str) -> str:
-    """`datapackage.json`, a Frictionless data package (specs.frictionlessdata.io/data-package) of the Parquet tables."""
+#: Who may do what with results: they are the user's own, but for the names of towns.
+_LICENSES = [
+    {"name": "other-closed", "title": "Private, as the photos are"},
+    {
+        "name": "CC-BY-4.0",
+        "title": "The column place: Creative Commons Attribution 4.0",
+        "path": "https://creativecommons.org/licenses/by/4.0/",
+    },
+]
+_SOURCES = [
+    {"title": "Google Photos Takeout", "path": "https://takeout.google.com/"},
+    {"title": "GeoNames, for the column place", "path": "https://www.geonames.org/"},
+]
+
+
+def data_package(name: str, folder: Path, created: datetime) -> str:
+    """`datapackage.json`, a Frictionless data package (specs.frictionlessdata.io/data-package) of what lies in `folder`.
+
+    Paths are listed one by one, as a data package has no patterns. Each resource is of type ``file``, of which frictionless
+    checks that it is there and as it was: it reads Parquet by way of pandas, where integers with nulls are floats and lists
+    are arrays of numpy, neither of which agrees with any schema, and of several files the first alone.
+    """
     package = {
         "profile": "data-package",
-        "name": "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name.lower()) or "library",
+        "name": re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.") or "library",
         "title": f"Photo library {name}",
+        "description": "An index of a Google Photos Takeout. The file run.json has size and CRC-32 of every file, but its own.",
+        "created": created.isoformat(),
+        "licenses": _LICENSES,
+        "sources": _SOURCES,
         "resources": [
             {
-                "name": table,
-                "title": title,
-                "path": path,
-                "format": "parquet",
-                "mediatype": "application/vnd.apache.parquet",
-                "schema": {"fields": _fields(columns), "primaryKey": key},
+                "name": "media",
+                "title": "One row per photo or video",
+                "description": f"Hive partitions: {PARTITION} stands in the names of the folders, and in no file",
+                "schema": {
+                    "fields": _fields(COLUMNS),
+                    "primaryKey": ["file_id"],
+                    "foreignKeys": [
+                        *(_reference([name], "", ["file_id"]) for name in RELATIONS),
+                        _reference(["path", "part"], "files", ["path", "part"]),
+                    ],
+                    "missingValues": [],
+                },
             }
-            for table, title, path, columns, key in (
-                ("media", "One row per photo or video", f"media/{PARTITION}=*/part-*.parquet", COLUMNS, ["file_id"]),
-                (
-                    "files",
-                    "One row per listed file of any kind",
-                    "files/part-*.parquet",
-                    FILE_COLUMNS,
-                    ["path", "part"],
-                ),
-            )
-        ]
-        + [
+            | _parquet(folder, "media"),
+            {
+                "name": "files",
+                "title": "One row per listed file of any kind",
+                "description": "An archive may hold a path twice: there is no primary key",
+                "schema": {"fields": _fields(FILE_COLUMNS), "missingValues": []},
+            }
+            | _parquet(folder, "files"),
             {
                 "name": "index",
                 "title": "Everything, consolidated",
+                "type": "file",
+                "profile": "data-resource",
                 "path": "index.sqlite",
                 "format": "sqlite",
                 "mediatype": "application/vnd.sqlite3",
@@ -180,14 +215,32 @@ def data_package(name: str) -> str:
                     "files": {"description": "As the resource files"},
                     **{
                         name: {"description": description, "columns": columns}
-                        for name, (description, columns, _) in _TABLES.items()
+                        for name, (description, columns, _) in TABLES.items()
                     },
-                    **{name: {"description": description} for name, description in _VIEWS.items()},
+                    **{name: {"description": description} for name, description in VIEWS.items()},
                 },
-            }
+            },
         ],
     }
     return json.dumps(package, indent=2, ensure_ascii=False) + "\n"
+
+
+def _parquet(folder: Path, table: str) -> dict[str, Any]:
+    """What is said of the files of a table; of a single one its size and digest too."""
+    paths = sorted((folder / table).rglob("part-*.parquet"))
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    said = {"type": "file", "profile": "data-resource", "path": names, "format": "parquet"}
+    said["mediatype"] = "application/vnd.apache.parquet"
+    if len(paths) > 1:
+        return said
+    with paths[0].open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return said | {"path": names[0], "bytes": paths[0].stat().st_size, "hash": f"sha256:{digest}"}
+
+
+def _reference(fields: list[str], resource: str, to: list[str]) -> dict[str, Any]:
+    """A foreign key; of an empty name, the resource is the one that it stands in."""
+    return {"fields": fields, "reference": {"resource": resource, "fields": to}}
 
 
 def datasette_metadata(name: str) -> str:
@@ -211,9 +264,9 @@ def datasette_metadata(name: str) -> str:
                     "files": table(FILE_COLUMNS, "One row per listed file of any kind") | {"facets": ["state"]},
                     **{
                         name: {"description": description, "columns": columns, "facets": facets}
-                        for name, (description, columns, facets) in _TABLES.items()
+                        for name, (description, columns, facets) in TABLES.items()
                     },
-                    **{name: {"description": description} for name, description in _VIEWS.items()},
+                    **{name: {"description": description} for name, description in VIEWS.items()},
                 },
                 "queries": {
                     "largest": {
