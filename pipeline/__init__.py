@@ -1,7 +1,7 @@
 """Takeout Index: a Google Photos Takeout as partitioned Parquet and one SQLite index.
 
 >>> from pipeline import scan
->>> report = scan("~/Takeout", output="results/takeout")  # doctest: +SKIP
+>>> library = scan("~/Takeout", output="results/takeout")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 _FROM = {
-    "scan": "pipeline.api",
+    "scan": "pipeline.library",
     "plan": "pipeline.api",
     "verify": "pipeline.api",
     "diff": "pipeline.comparing",

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Protocol, TextIO
 
 
@@ -213,6 +214,85 @@ class Bar:
         row = Table.grid(padding=(0, 1))
         row.add_row(self.bar, line)
         self.live.update(row)
+
+
+class Cell:
+    """A Watch that keeps the output of a notebook's cell up to date: what is worth saying, and a bar below it.
+
+    Plain HTML that needs no extension of the notebook, and when the run is over is left without the bar.
+    """
+
+    def __init__(self, every: float = 0.2) -> None:
+        from IPython.display import HTML, display
+
+        self.every = every
+        self.counts = _Counts(0, 0)
+        self.said: list[str] = []
+        self.now = ""
+        self.share: float | None = None
+        self._shown_at = 0.0
+        self._html = HTML
+        self._output = display(HTML(""), display_id=True)
+
+    def _show(self, line: str, share: float | None = None, always: bool = False) -> None:
+        self.now, self.share = line, share
+        if always or time.monotonic() - self._shown_at >= self.every:
+            self._shown_at = time.monotonic()
+            self._output.update(self._html(self._text()))
+
+    def _text(self) -> str:
+        lines = [f"<div>{escape(shown(line))}</div>" for line in self.said]
+        if self.now:
+            value = "" if self.share is None else f' value="{self.share:.3f}"'
+            bar = f'<progress max="1"{value} aria-label="progress" style="width:12em;margin-right:.7em"></progress>'
+            lines.append(f"<div>{bar}{escape(self.now)}</div>")
+        return f'<div style="color:inherit;overflow-wrap:anywhere">{"".join(lines)}</div>'
+
+    def listing(self, files: int) -> None:
+        """Files found so far."""
+        self._show(f"listing: {files:,} files found")
+
+    def note(self, line: str) -> None:
+        """Stays when the run is over."""
+        self.said.append(line)
+        self._show(self.now, self.share, always=True)
+
+    def step(self, line: str) -> None:
+        """Shown until the next one."""
+        self._show(line, always=True)
+
+    def begin(self, files: int, size: int) -> None:
+        """Starts the clock."""
+        self.counts = _Counts(files, size)
+
+    def advance(self, files: int, size: int, problems: int) -> None:
+        """The bar, files/s, MB/s, time left, problems."""
+        self.counts.add(files, size, problems)
+        self._show(self.counts.line(), self.counts.share)
+
+    def end(self) -> None:
+        """Leave what is worth saying, and no bar."""
+        self._show("", always=True)
+
+
+@contextmanager
+def watching_here(quiet: bool) -> Iterator[Watch]:
+    """The Watch for a program that is not ours: none if `quiet`, in a notebook a cell's output, on a terminal a bar."""
+    if not quiet and _in_notebook():
+        cell = Cell()
+        try:
+            yield cell
+        finally:
+            cell.end()
+        return
+    with watching(quiet or not (sys.stderr and sys.stderr.isatty())) as watch:
+        yield watch
+
+
+def _in_notebook() -> bool:
+    """This process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import plan, scan, verify
-from pipeline.api import explain
+from pipeline import plan, verify
+from pipeline.api import explain, scan
 from pipeline.settings import Settings
 from pipeline.storage.library import Library
 from pipeline.storage.parts import InputError
@@ -243,7 +243,7 @@ def test_many_large_sidecars_in_a_small_archive_do_not_fill_the_memory(tmp_path:
             archive.writestr(name, picture if isinstance(picture, bytes) else b"")
             archive.writestr(f"{name}.json", blank)
     program = (
-        "import sys, resource; from pipeline import scan, Settings\n"
+        "import sys, resource; from pipeline import Settings; from pipeline.api import scan\n"
         "scan(sys.argv[1], sys.argv[2], Settings(mode='sequential'))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
@@ -265,7 +265,7 @@ def test_few_descriptors_are_enough_for_many_parts_and_none_stays_open(tmp_path:
         one_zip(tmp_path / f"in/{EXPORT}-{number:03d}.zip", number)
     program = (
         "import os, sys, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
-        "from pipeline import scan, Settings\n"
+        "from pipeline import Settings; from pipeline.api import scan\n"
         "print(scan(sys.argv[1], sys.argv[2], Settings(mode='sequential'))['media'])\n"
         "print([name for name in map(os.readlink, (f'/proc/self/fd/{n}' for n in range(64) "
         "if os.path.exists(f'/proc/self/fd/{n}'))) if '.zip' in name])\n"
@@ -332,7 +332,7 @@ def test_a_photo_of_a_zip_costs_its_head_and_a_video_its_moov(tmp_path: Path) ->
     make_library(library, files=60, seed=3, image_bytes=2_000_000, video_bytes=3_000_000, corrupt_share=0)
     (archive,) = pack(library, tmp_path / "in", "zip", parts=1)
     program = (
-        "import sys; from pipeline import scan, Settings\n"
+        "import sys; from pipeline import Settings; from pipeline.api import scan\n"
         "scan(sys.argv[1], sys.argv[2], Settings(mode='sequential'))\n"
         "print([line for line in open('/proc/self/io') if line.startswith('rchar')][0].split()[1])\n"
     )

@@ -14,7 +14,8 @@ import psutil
 import pytest
 from distributed import get_worker
 
-from pipeline import Settings, scan
+from pipeline import Settings
+from pipeline.api import scan
 from pipeline.cluster import ClusterError, existing_cluster, local_cluster
 from pipeline.item import Entry
 from pipeline.limits import Limits

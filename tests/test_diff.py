@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import diff, scan
+from pipeline import diff
+from pipeline.api import scan
 from pipeline.listing import ListedFile
 from pipeline.planning import file_id
 from pipeline.problems import UsageError

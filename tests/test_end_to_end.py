@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline import RECORD, Settings, plan, scan
+from pipeline import RECORD, Settings, plan
+from pipeline.api import scan
 from pipeline.progress import Silent
 from pipeline.record import FILES, SCHEMA_VERSION, STATES, to_known
 from pipeline.resolve import resolve
@@ -505,7 +506,7 @@ def test_a_script_needs_no_main_guard_and_runs_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "print('begins')\n"
-        "from pipeline import Settings, scan\n"
+        "from pipeline import Settings; from pipeline.api import scan\n"
         f"report = scan({str(library)!r}, {str(tmp_path / 'out')!r}, Settings(mode='parallel', processes=2))\n"
         "print(report['mode'], report['media'])\n"
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import Settings, scan
-from pipeline.api import explain
+from pipeline import Settings
+from pipeline.api import explain, scan
 from pipeline.explain import best_match
 from pipeline.problems import UsageError
 from tests.conftest import Run, media_rows, write_tree

@@ -107,7 +107,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "panels": {"library", "problems"},
     "decoding": {"limits", "media", "problems"},
     "thumbnails": {"decoding", "problems", "storage"},
-    "library": {"problems", "record", "storage", "thumbnails"},
+    "library": {"api", "problems", "progress", "record", "settings", "storage", "summary", "thumbnails"},
     "comparing": {"api", "item", "problems", "progress", "settings", "storage"},
     "report": {"library", "panels", "problems", "progress", "storage"},
     "summary": {"cost", "progress"},

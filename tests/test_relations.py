@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import Settings, scan
-from pipeline.api import explain
+from pipeline import Settings
+from pipeline.api import explain, scan
 from pipeline.elsewhere import MEANINGS
 from tests.conftest import media_rows, write_tree
 from tests.media.blocks import apple_note, jpeg, tiff

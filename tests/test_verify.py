@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import pipeline
-from pipeline import scan
+from pipeline.api import scan
 from pipeline.problems import Problem, UsageError
 from pipeline.settings import Settings
 from pipeline.storage import folders

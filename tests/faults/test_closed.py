@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import Settings, scan
+from pipeline import Settings
+from pipeline.api import scan
 from pipeline.cluster import is_open, local_cluster
 from tests.conftest import Run
 from tests.faults.checks import (

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import Settings, scan, verify
+from pipeline import Settings, verify
+from pipeline.api import scan
 from pipeline.synthetic import make_library
 from tests.faults.checks import assert_nothing_lost, nothing_left, nothing_running, same_tables, traced
 

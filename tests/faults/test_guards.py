@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import Settings, scan
+from pipeline import Settings
+from pipeline.api import scan
 from pipeline.item import OPERATIONS, Entry, MediaItem
 from pipeline.record import SCHEMA_VERSION, to_record
 from pipeline.storage.shards import write_shard

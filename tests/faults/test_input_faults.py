@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import Settings, scan
+from pipeline import Settings
+from pipeline.api import scan
 from pipeline.progress import Silent
 from tests.conftest import Run, files_rows, media_rows, write_tree
 from tests.faults.checks import assert_nothing_lost, traced

@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import Settings, planning, rescan, scan
+from pipeline import Settings, planning, rescan
+from pipeline.api import scan
 from pipeline.item import OPERATIONS
 from pipeline.limits import NONE, Limits
 from pipeline.problems import Problem, death

@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import Settings, scan
+from pipeline import Settings
+from pipeline.api import scan
 from pipeline.synthetic import make_library
 from tests.faults.checks import assert_nothing_lost, nothing_left, nothing_running, same_tables
 

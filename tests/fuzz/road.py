@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline import Settings, scan
+from pipeline import Settings
+from pipeline.api import scan
 from pipeline.documents import read_document
 from pipeline.item import Entry, MediaItem
 from pipeline.limits import NONE
