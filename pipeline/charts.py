@@ -18,7 +18,7 @@ from typing import Any
 import altair as alt
 import narwhals.stable.v1 as nw
 
-from pipeline.panels import INK, Note, bytes_text, plain
+from pipeline.panels import INK, Note, bytes_text, missing, plain
 
 #: Okabe and Ito's order of hues, all of middle lightness: at least 3:1 against white and against black.
 BLUE, ORANGE, GREEN, PURPLE, OCHRE, PINK, GREY = (
@@ -123,13 +123,15 @@ def over_time(frame: Any) -> alt.Chart | Note:
     each = unit.removeprefix("year") or "year"
     return (
         alt.Chart(frame)
+        .transform_calculate(rank=_rank("kind"))
         .mark_bar(binSpacing=0)
         .encode(
             alt.X(
                 "month:T", timeUnit=unit, title=None, axis=alt.Axis(tickCount=8, format="%Y" if each == "year" else "")
             ),
-            alt.Y("sum(files):Q", title=f"files per {each}", axis=alt.Axis(tickCount=5, format="~s")),
+            alt.Y("sum(files):Q", title=f"files per {each}", axis=alt.Axis(tickCount=5, tickMinStep=1, format="~s")),
             _by_kind(table, "kind"),
+            order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("month:T", timeUnit=unit, format=said, title=each),
                 alt.Tooltip("kind:N"),
@@ -176,16 +178,17 @@ def storage(frame: Any) -> alt.Chart | Note:
     """Bytes by year and type: `year`, `type` (photos, videos, or file types), `bytes`."""
     table = nw.from_native(frame, eager_only=True)
     if not len(table):
-        return Note("There are no photos and videos, so nothing takes up space.")
+        return Note("No photo or video has a year to be counted by.")
     total = int(table["bytes"].sum())
     return (
         alt.Chart(frame)
-        .transform_calculate(size=_OF_BYTES)
+        .transform_calculate(size=_OF_BYTES, rank=_rank("type"))
         .mark_bar()
         .encode(
             alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0), scale=_all_years(table)),
             alt.Y("sum(bytes):Q", title=None, axis=alt.Axis(tickCount=5, labelExpr=_BYTES)),
             _by_kind(table, "type"),
+            order=alt.Order("rank:Q"),
             tooltip=["year:O", "type:N", alt.Tooltip("size:N", title="bytes")],
         )
         .properties(height=260, description=f"Storage by year and type: {bytes_text(total)} in all.")
@@ -199,7 +202,7 @@ def ranking(frame: Any, name: str, value: str = "files", what: str = "") -> alt.
     rows: list[dict[str, Any]] = [
         {"name": plain(label), "value": float(number)}
         for label, number in table.select(name, value).iter_rows()
-        if label is not None and number
+        if not missing(label) and number
     ]
     if not rows:
         return Note(f"There are no {what} to show.")
@@ -231,7 +234,7 @@ def ranking(frame: Any, name: str, value: str = "files", what: str = "") -> alt.
         bars.mark_bar(cornerRadiusEnd=3),
         bars.mark_text(align="left", dx=6, clip=False).encode(text="text:N"),
     ).properties(
-        height=alt.Step(26),
+        height=26 * len(rows),  # not a step, for which Vega-Lite drops how it fits, and says so
         padding={"left": 5, "top": 5, "bottom": 5, "right": 56},
         description=f"{what.capitalize()} by {value}; of {len(rows)}, the first is {most['name'][:80]}: {most['text']}.",
     )
@@ -244,11 +247,16 @@ def point_map(frame: Any, world: bool = False) -> alt.LayerChart | Note:
     """
     table = nw.from_native(frame, eager_only=True)
     columns = ["latitude", "longitude", "files", *(["place"] if "place" in table.columns else [])]
-    cells: list[dict[str, Any]] = [dict(zip(columns, row, strict=True)) for row in table.select(*columns).iter_rows()]
+    cells: list[dict[str, Any]] = [
+        {name: None if missing(value) else value for name, value in zip(columns, row, strict=True)}
+        for row in table.select(*columns).iter_rows()
+    ]
     if not cells:
         return Note("No photo or video has a position, so there is no map.")
     view = _View.of(cells, world)
-    named = alt.Chart(alt.InlineData(values=list(_named(cells, view))))
+    largest = list(_named(cells, view))
+    most = ", ".join(each["place"][:60] for each in largest)
+    named = alt.Chart(alt.InlineData(values=largest))
     shapes = alt.Chart(alt.InlineData(values=list(_outlines(view))))
     points = alt.Chart(alt.InlineData(values=cells))
     return (
@@ -261,19 +269,14 @@ def point_map(frame: Any, world: bool = False) -> alt.LayerChart | Note:
                 tooltip=[*(["place:N"] if len(columns) > 3 else []), alt.Tooltip("files:Q", format=",")],
             ),
             named.mark_text(
-                clip=True, dy=-12, fontSize=11, fontWeight=500, opacity=alt.expr("width < 480 ? 0 : 1")
+                clip=True, dy=-13, fontSize=11, fontWeight=500, opacity=alt.expr("width < 480 ? 0 : 1")
             ).encode(latitude="latitude:Q", longitude="longitude:Q", text="place:N"),
         )
         .project(**view.projection)
         .properties(
             height=420,
             usermeta={"ratio": 0.49 if view.world else 0.62},
-            description=f"Map of where {_total(table):,} photos and videos were taken: {len(cells):,} spots"
-            + (
-                f", among them {', '.join(each['place'][:60] for each in _named(cells, view))}."
-                if len(columns) > 3
-                else "."
-            ),
+            description=f"Map of where {_total(table):,} photos and videos were taken{f', most at {most}' if most else ''}.",
         )
     )
 
@@ -347,7 +350,7 @@ def _named(cells: Iterable[dict[str, Any]], view: _View) -> Iterable[dict[str, A
     for cell in sorted(cells, key=lambda cell: -cell["files"]):
         if len(chosen) == NAMED:
             break
-        if not cell.get("place") or any(
+        if missing(cell.get("place")) or any(
             (
                 abs(cell["longitude"] - each["longitude"]) < apart * 1.4
                 and abs(cell["latitude"] - each["latitude"]) < apart / 3
@@ -377,9 +380,16 @@ def _rings() -> list[tuple[list[int], list[int]]]:
     return list(zip(table["longitudes"].to_pylist(), table["latitudes"].to_pylist(), strict=True))
 
 
+def _rank(column: str) -> str:
+    """The order of what is stacked: that of OF_KIND, and behind it whatever else there is."""
+    return f"indexof({list(reversed(OF_KIND))}, datum['{column}']) * -1"
+
+
 def _by_kind(table: Any, column: str) -> alt.Color:
     """The colours of kinds and types; the legend in the order in which they are stacked."""
+    known = list(OF_KIND)
     found = sorted({str(value) for value in table[column].to_list()})
+    found.sort(key=lambda name: known.index(name) if name in known else len(known))
     left = [colour for colour in COLOURS if colour not in {OF_KIND.get(name) for name in found}]
     colours = [OF_KIND.get(name) or left[index % len(left)] for index, name in enumerate(found)]
     return alt.Color(f"{column}:N", title=None, scale=alt.Scale(domain=found, range=colours))

@@ -21,25 +21,27 @@ INK = "#757c86"
 #: How panels look, in notebooks and in the report, on white and on black.
 STYLE = """<style>
 .ti-note{margin:.8em 0;padding:.7em 1em;border-left:3px solid #858b94;background:rgba(128,136,148,.1);border-radius:0 6px 6px 0}
-.ti-tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5em,1fr));gap:.8em;margin:1em 0;padding:0}
-.ti-tiles div{padding:.9em 1em;background:rgba(128,136,148,.1);border-radius:10px;min-width:0}
+.ti-tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.8em,1fr));gap:.8em;margin:1em 0;padding:0}
+.ti-tiles div{padding:.8em .95em;background:rgba(128,136,148,.1);border-radius:10px;min-width:0}
 .ti-tiles dt{font-size:.85em;opacity:.75;margin:0;font-weight:normal}
-.ti-tiles dd{font-size:1.5em;font-weight:650;margin:.1em 0 0;font-variant-numeric:tabular-nums;overflow-wrap:anywhere;
+.ti-tiles dd{font-size:1.25em;font-weight:650;margin:.1em 0 0;font-variant-numeric:tabular-nums;white-space:nowrap;
 line-height:1.2}
 .ti-scroll{overflow-x:auto;margin:1em 0;border-radius:8px}
 .ti-table{border-collapse:collapse;width:100%;font-size:.92em}
 .ti-table th,.ti-table td{text-align:start;padding:.5em .8em;border-bottom:1px solid rgba(128,136,148,.3);vertical-align:top;
 max-width:26em;min-width:5em;overflow-wrap:break-word;white-space:normal}
 .ti-table th{font-weight:600;white-space:nowrap}
+.ti-table .long{min-width:min(17em,58vw)}
 .ti-table .number{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}
-.ti-sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5em,1fr));gap:.6em;list-style:none;
+.ti-sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(9.5em,30%),1fr));gap:.6em;list-style:none;
 margin:1em 0;padding:0}
 .ti-sheet li,.ti-sheet figure{margin:0;min-width:0}
 .ti-sheet img,.ti-sheet .ti-none{display:block;box-sizing:border-box;width:100%;aspect-ratio:1;object-fit:cover;
 border-radius:8px;background:rgba(128,136,148,.15)}
 .ti-sheet .ti-none{display:flex;align-items:center;justify-content:center;text-align:center;padding:.8em;font-size:.78em;
 border:1px dashed rgba(128,136,148,.6);overflow:hidden;overflow-wrap:anywhere}
-.ti-sheet figcaption{font-size:.8em;opacity:.8;padding:.25em .1em;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.ti-sheet figcaption{font-size:.8em;opacity:.8;padding:.25em .1em;overflow:hidden;max-height:3.3em;line-height:1.4;
+overflow-wrap:anywhere}
 </style>"""
 #: Characters that change or hide what stands beside them: controls, and those that turn the direction of writing.
 _CONTROLS = re.compile(
@@ -103,7 +105,7 @@ class Tiles(Panel):
     """Some figures, each with what it counts. Those that are None are left out."""
 
     def __init__(self, figures: Mapping[str, object]) -> None:
-        said = {name: _said(value) for name, value in figures.items() if not _missing(value)}
+        said = {name: _said(value) for name, value in figures.items() if not missing(value)}
         tiles = (f"<div><dt>{_markup(name)}</dt><dd>{_markup(value)}</dd></div>" for name, value in said.items())
         super().__init__(
             f'<dl class="ti-tiles">{"".join(tiles)}</dl>', ", ".join(f"{name}: {value}" for name, value in said.items())
@@ -117,7 +119,7 @@ class Table(Panel):
         columns = [str(column) for column in frame.columns]
         rows = [list(row) for row in frame.itertuples(index=False, name=None)]
         numeric = [
-            bool(rows) and all(_missing(row[n]) or _is_number(row[n]) for row in rows) for n in range(len(columns))
+            bool(rows) and all(missing(row[n]) or _is_number(row[n]) for row in rows) for n in range(len(columns))
         ]
         heads = (
             f'<th scope="col"{_NUMBER if number else ""}>{_markup(column.replace("_", " "))}</th>'
@@ -126,8 +128,8 @@ class Table(Panel):
         body = (
             "<tr>"
             + "".join(
-                f'<td dir="auto"{_NUMBER if number else ""}>{_markup(_said(value, column))}</td>'
-                for column, number, value in zip(columns, numeric, row, strict=True)
+                f'<td dir="auto"{_NUMBER if number else _LONG if len(said) > 30 else ""}>{_markup(said)}</td>'
+                for number, said in zip(numeric, map(_said, row, columns), strict=True)
             )
             + "</tr>"
             for row in rows
@@ -150,7 +152,7 @@ class ContactSheet(Panel):
         found = _within(seconds, library, [file_id for file_id, _, _ in rows], size)
         figures = (
             f"<li><figure>{_picture(found.get(file_id), plain(name))}"
-            f'<figcaption dir="auto">{_markup("" if _missing(caption) else caption)}</figcaption></figure></li>'
+            f'<figcaption dir="auto">{_markup("" if missing(caption) else caption)}</figcaption></figure></li>'
             for file_id, name, caption in rows
         )
         late = sum(file_id not in found for file_id, _, _ in rows)
@@ -164,7 +166,7 @@ class ContactSheet(Panel):
         super().__init__(markup, text)
 
 
-_NUMBER = ' class="number"'
+_NUMBER, _LONG = ' class="number"', ' class="long"'
 
 
 def _within(seconds: float, library: Library, identities: Sequence[str], size: int) -> dict[str, bytes | MediaError]:
@@ -208,7 +210,8 @@ def _picture(picture: bytes | MediaError | None, name: str) -> str:
     )
 
 
-def _missing(value: object) -> bool:
+def missing(value: object) -> bool:
+    """What frames have where there is nothing."""
     return value is None or value != value  # NaN and NaT
 
 
@@ -218,7 +221,7 @@ def _is_number(value: object) -> bool:
 
 def _said(value: Any, column: str = "") -> str:
     """A value as people read it."""
-    if _missing(value):
+    if missing(value):
         return ""
     if _is_number(value):
         number = float(value)
