@@ -1,39 +1,39 @@
 """The report: the overview notebook run on the results of a scan, as one HTML page that needs nothing else.
 
-The notebook runs in a kernel of its own that talks through sockets in a private folder: no port is opened. Of what it puts
-out, charts become Vega-Lite specifications beside one copy of Vega; panels stay the HTML that they are. The page's policy
-(Content-Security-Policy) allows its own script and stylesheet, by their digests, and nothing from anywhere else.
+What its cells come to is put side by side: charts as Vega-Lite specifications, beside one copy of Vega; panels as the HTML
+that they are. The page's policy (Content-Security-Policy) allows its own script and stylesheet, by their digests, and nothing
+from anywhere else.
 """
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import html
 import json
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from pipeline.library import Library, open_library
-from pipeline.panels import INK, STYLE, plain
+from pipeline.panels import INK, STYLE, Note, Panel, plain
 from pipeline.problems import OutputError, RunError, UsageError
 from pipeline.progress import Silent, Watch
 from pipeline.storage.durable import whole_file
 from pipeline.storage.results import REPORT
 
 MARK = b"<!-- takeout-index report -->"
-CHART = "application/vnd.vegalite.v6+json"
-NEEDS = "the report needs more packages: pip install 'takeout-index[notebook]'"
-#: Bytes of the path of a socket (sun_path is 108), what jupyter_client appends to a folder taken off.
-LONGEST_FOLDER = 80
+#: Packages of the extra that the report is made with.
+NEEDED = ("altair", "mistune", "vl_convert")
 _STYLE_TAGS = re.compile("</?style>")
 
 
@@ -51,12 +51,13 @@ def report(
     watch = watch or Silent()
     library = open_library(place)
     path = _target(library, output, force)
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise RunError(f"the report needs {', '.join(missing)}: pip install 'takeout-index[notebook]'")
     watch.step("report: starting")
-    notebook = _notebook({"results": str(library.folder.absolute()), "thumbnails": thumbnails})
-    _execute(notebook, watch)
+    cells = _executed({"results": str(library.folder.absolute()), "thumbnails": thumbnails}, watch)
     watch.step("report: writing the page")
-    text = _page(notebook, library)
-    for left in path.parent.glob(f"{REPORT}.*.tmp"):  # of a report that was killed
+    text = _page(cells, library)
+    for left in library.folder.glob(f"{REPORT}.*.tmp"):  # of a report that was killed
         left.unlink(missing_ok=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,84 +93,48 @@ def notebook_path(name: str) -> Path:
     raise RunError(f"the notebook {name} is not installed")
 
 
-def _notebook(parameters: dict[str, Any]) -> Any:
-    """The overview, with its parameters as papermill would set them."""
-    try:
-        import nbformat
-    except ImportError as error:
-        raise RunError(NEEDS) from error
-    notebook = nbformat.read(notebook_path("overview"), as_version=4)
-    at = next(n for n, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
-    lines = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    injected = nbformat.v4.new_code_cell(lines, metadata={"tags": ["injected-parameters"]})
-    notebook.cells.insert(at + 1, injected)
-    return notebook
+@dataclass(frozen=True)
+class _Cell:
+    """A cell that the page shows: Markdown, or code with what its last expression came to."""
+
+    kind: str
+    source: str
+    value: Any = None
 
 
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A temporary folder for the kernel's sockets and settings, whose path is short enough for sockets."""
-    short = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
-    with tempfile.TemporaryDirectory(
-        prefix="takeout-", dir=None if short else "/tmp", ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
+def _executed(parameters: Mapping[str, Any], watch: Watch) -> list[_Cell]:
+    """The cells of the overview, run one after the other with these parameters; what is for notebooks alone is left out.
 
-
-def _execute(notebook: Any, watch: Watch) -> None:
-    """Run all cells, in a kernel that is this Python and knows none of the user's settings."""
-    try:
-        import ipykernel  # noqa: F401  # what the kernel is
-        from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError, DeadKernelError
-        from traitlets.config import Config
-    except ImportError as error:
-        raise RunError(NEEDS) from error
-    headings = _headings(notebook)
-
-    def started(cell: Any, cell_index: int) -> None:
-        if heading := headings.get(cell_index):
+    As plain Python, here: a kernel would take as long again, and listen on a port of loopback even where it is told to talk
+    through files. The notebook keeps to that: no magics, and one value a cell, in its last line.
+    """
+    cells, heading = [], ""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for number, cell in enumerate(json.loads(notebook_path("overview").read_bytes())["cells"]):
+        source, tags = "".join(cell["source"]), cell["metadata"].get("tags", ())
+        if cell["cell_type"] == "markdown":
+            heading = next((line.lstrip("# ") for line in source.splitlines() if line.startswith("#")), heading)
+            value = None
+        else:
             watch.step(f"report: {heading}")
-
-    package = str(Path(str(resources.files("pipeline"))).parent)
-    with _private_folder() as folder:
-        environment = os.environ | {
-            "IPYTHONDIR": str(folder / "ipython"),
-            "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
-        }
-        settings = Config()
-        settings.KernelManager.transport = "ipc"
-        settings.KernelManager.connection_file = str(folder / "kernel.json")
-        settings.KernelSpecManager.kernel_dirs = []  # none but this Python
-        client = NotebookClient(
-            notebook,
-            config=settings,
-            kernel_name="python3",
-            timeout=None,
-            resources={"metadata": {"path": str(folder)}},
-            on_cell_start=started,
-        )
-        try:
-            client.execute(env=environment)
-        except CellExecutionError as error:
-            raise RunError(f"the report failed: {error.ename}: {(error.evalue.splitlines() or [''])[0]}") from error
-        except (DeadKernelError, RuntimeError) as error:
-            raise RunError(f"the report failed: {error}") from error
+            value = _run(source, f"<overview, cell {number}>", names)
+        if "parameters" in tags:
+            names |= parameters
+        if "notebook" not in tags:
+            cells.append(_Cell(cell["cell_type"], source, value))
+    return cells
 
 
-def _headings(notebook: Any) -> dict[int, str]:
-    """The heading that each code cell stands under."""
-    found, heading = {}, ""
-    for number, cell in enumerate(notebook.cells):
-        if cell.cell_type == "markdown":
-            heading = next((line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")), heading)
-        elif heading:
-            found[number] = heading.lower()
-    return found
+def _run(source: str, name: str, names: dict[str, Any]) -> Any:
+    """Run a cell; what its last expression comes to, or None."""
+    tree = ast.parse(source, name)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, name, "exec"), names)
+    return eval(compile(ast.Expression(last.value), name, "eval"), names) if isinstance(last, ast.Expr) else None
 
 
-def _page(notebook: Any, library: Library) -> str:
-    """The page of an executed notebook."""
+def _page(cells: Iterable[_Cell], library: Library) -> str:
+    """The page of the cells."""
     parts = resources.files("pipeline") / "page"
     style = _STYLE_TAGS.sub("", STYLE) + (parts / "page.css").read_text("utf-8")
     script = _script((parts / "page.js").read_text("utf-8"))
@@ -177,7 +142,7 @@ def _page(notebook: Any, library: Library) -> str:
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    heading, sections, body = _rendered(notebook)
+    heading, sections, body = _rendered(cells)
     name = html.escape(plain(library.folder.absolute().name))
     return Template((parts / "page.html").read_text("utf-8")).substitute(
         policy=policy,
@@ -193,12 +158,11 @@ def _page(notebook: Any, library: Library) -> str:
     )
 
 
+@cache
 def _script(ours: str) -> str:
     """Vega, Vega-Lite and Vega-Embed, and what draws the charts with them."""
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise RunError(NEEDS) from error
+    import vl_convert
+
     bundle: str = vl_convert.javascript_bundle(f"const INK = {json.dumps(INK)};\n{ours}", vl_version="6.4")
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
@@ -208,7 +172,7 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _rendered(notebook: Any) -> tuple[str, str, str]:
+def _rendered(cells: Iterable[_Cell]) -> tuple[str, str, str]:
     """The heading with what stands below it, the list of sections, and these."""
     import mistune
 
@@ -217,10 +181,8 @@ def _rendered(notebook: Any) -> tuple[str, str, str]:
     sections: list[str] = []
     body: list[str] = []
     charts = 0
-    for cell in notebook.cells:
-        if "notebook" in cell.metadata.get("tags", ()):  # of no meaning on a page
-            continue
-        if cell.cell_type == "markdown":
+    for cell in cells:
+        if cell.kind == "markdown":
             text = str(markdown(cell.source))
             if found := re.match("<h2>(.*?)</h2>", text):
                 identity = f"section-{len(sections) + 1}"
@@ -233,21 +195,14 @@ def _rendered(notebook: Any) -> tuple[str, str, str]:
                 heading = text
             else:
                 body.append(text)
-            continue
-        shown = []
-        for output in cell.outputs:
-            data = output.get("data", {})
-            if CHART in data:
-                charts += 1
-                shown.append(_chart(data[CHART], f"chart-{charts}"))
-            elif "text/html" in data:
-                shown.append(data["text/html"].removeprefix(STYLE))
-        if shown and sections:
-            body += shown
-            if "library.sql" in cell.source:
-                body.append(
-                    f"<details><summary>How this is counted</summary><pre>{html.escape(cell.source)}</pre></details>"
-                )
+        elif isinstance(cell.value, Panel):
+            body.append(cell.value.markup)
+        elif cell.value is not None:
+            charts += 1
+            body.append(_chart(cell.value.to_dict(), f"chart-{charts}"))
+        if "library.sql" in cell.source and not isinstance(cell.value, Note):
+            source = html.escape(cell.source)
+            body.append(f"<details><summary>How this is counted</summary><pre><code>{source}</code></pre></details>")
     body.append("</section>" if sections else "")
     return heading, "".join(sections), "\n".join(body)
 
