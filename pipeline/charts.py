@@ -39,6 +39,8 @@ WIDTH = 760
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: Degrees that a map shows at least, so that outlines of countries are in it; and beyond which it shows the whole world.
 NEAREST, FARTHEST = 14.0, 150.0
+#: Latitude beyond which it does so too: Antarctica reaches the pole, which Mercator's projection has not.
+SOUTHERNMOST = -58.0
 #: Years of which a timeline shows every month; of more, every year.
 MONTHS_OF = 40
 #: Years of which none is left out on an axis.
@@ -301,7 +303,7 @@ class _View:
         span = 360 - gap
         latitudes = [float(cell["latitude"]) for cell in cells]
         south, north = max(min(latitudes), -84.0), min(max(latitudes), 84.0)
-        if world or span > FARTHEST or north - south > FARTHEST / 1.5:
+        if world or span > FARTHEST or north - south > FARTHEST / 1.5 or south < SOUTHERNMOST:
             return cls(-180, -90, 180, 90)
         wide, high = max(span * 1.25, NEAREST), max((north - south) * 1.25, NEAREST / 2)
         middle, centre = west + span / 2, (south + north) / 2
@@ -332,6 +334,8 @@ class _View:
 
     def shows(self, longitudes: Sequence[int], latitudes: Sequence[int]) -> bool:
         """Anything of a ring, in hundredths of a degree, may be seen: a chart's form may show more than the points need."""
+        if not self.world and min(latitudes) / 100 < -85:
+            return False
         room = 2 * max(self.east - self.west, self.north - self.south)
         if min(latitudes) / 100 > self.north + room or max(latitudes) / 100 < self.south - room:
             return False

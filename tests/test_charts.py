@@ -98,6 +98,13 @@ def test_a_map_shows_the_part_of_the_world_that_all_points_are_in() -> None:
     assert len(json.dumps(bavaria)) < len(json.dumps(world)) / 2, "countries out of sight are left out"
 
 
+def test_mercator_is_asked_for_no_pole() -> None:
+    near = charts._View.of(points((-158, 21), (-74, 40)).to_dict("records"), world=False)
+    assert not near.world
+    assert min(y for ring in charts._outlines(near) for _, y in ring["geometry"]["coordinates"][0]) > -85
+    assert charts._View.of(points((60, -68)).to_dict("records"), world=False).world
+
+
 @pytest.mark.parametrize("place", [(0, 90), (180, -90), (-180, 0), (180, 84.5)])
 def test_a_map_of_one_point_anywhere_is_a_map(place: tuple[float, float]) -> None:
     json.dumps(drawn(charts.point_map(points(place))), allow_nan=False)

@@ -116,7 +116,7 @@ def test_the_page_fits_and_its_charts_have_names_and_marks(
     with opened(browser, results / "report.html", width, scheme) as page:
         assert page.evaluate("document.documentElement.scrollWidth") == width
         charts = page.evaluate(CHARTS)
-        assert len(charts) == 9
+        assert len(charts) == 10
         for chart in charts:
             assert chart["name"] and chart["marks"] > 0 and chart["outside"] == [], chart
         assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth && image.alt)")
