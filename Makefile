@@ -1,14 +1,19 @@
+# make install what it needs, into .venv
 # make demo    a small synthetic library, scanned, with a summary and what to look at next
 # make test    style, types and tests
 # make soak    the tests that take long: kills at random, every fault again and again
 # make fuzz    hostile files through the real extraction: make fuzz SEED=2 CASES=1000000; one again: make fuzz SEED=2 ONLY=17
 # make bench   the figures of benchmarks/, as ratios within one run
+# make docs    the documentation with every notebook, for a browser: build/docs/index.html
 # All set up their own environment in .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test soak fuzz bench format clean
+.PHONY: install demo test soak fuzz bench docs format clean
+
+install: .venv/ready
+	@echo "next: $(BIN)/takeout-index scan INPUT... -o results/mine"
 
 demo: .venv/ready
 	$(BIN)/takeout-index demo
@@ -30,6 +35,9 @@ fuzz: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
+
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
