@@ -409,3 +409,351 @@ def _all_years(table: Any) -> alt.Scale:
 
 def _total(table: Any) -> int:
     return int(table["files"].sum())
+
+
+def bars(
+    frame: Any,
+    name: str,
+    value: str = "files",
+    *,
+    by: str = "",
+    title: str,
+    order: Sequence[str] = (),
+    parts: Sequence[str] = (),
+    empty: str,
+) -> alt.LayerChart | Note:
+    """Lying bars of the values of each name, the longest on top unless an `order` is given, their sum beside them.
+
+    They are split by the column `by`, in the order of `parts`. `empty` is said where there is nothing to draw.
+    """
+    rows = _counted(frame, name, value, by)
+    if not rows:
+        return Note(empty)
+    totals = _totals(rows, "name")
+    ranked = [each for each in order if each in totals]
+    ranked += sorted(set(totals) - set(ranked), key=lambda each: (-totals[each], each))
+    axis = alt.Y(
+        "name:N",
+        title=None,
+        sort=ranked,
+        axis=alt.Axis(labelLimit=alt.expr(_LABELS)),
+        scale=alt.Scale(paddingInner=0.28),
+    )
+    chart = alt.Chart(alt.InlineData(values=rows)).mark_bar(cornerRadiusEnd=0 if by else 3)
+    chart = chart.encode(
+        axis,
+        alt.X(
+            "value:Q",
+            title=None,
+            axis=None,
+            scale=alt.Scale(domain=[0, max(totals.values()) * 1.02], nice=False),
+        ),
+        **_split(rows, by, parts),
+        tooltip=[alt.Tooltip("name:N", title=name), *_part_tooltip(by), alt.Tooltip("text:N", title=value)],
+    )
+    sums = [{"name": each, "value": total, "text": _said(total, value)} for each, total in totals.items()]
+    beside = alt.Chart(alt.InlineData(values=sums)).mark_text(align="left", dx=6, clip=False)
+    beside = beside.encode(alt.Y("name:N", sort=ranked), alt.X("value:Q"), text="text:N")
+    first = ranked[0]
+    return alt.layer(chart, beside).properties(
+        title=title,
+        height=alt.Step(26),
+        padding=_ROOM,
+        description=f"{title}: {len(ranked)} bars; the first is {first[:80]}: {_said(totals[first], value)}.",
+    )
+
+
+def columns(
+    frame: Any,
+    name: str,
+    value: str = "files",
+    *,
+    by: str = "",
+    title: str,
+    parts: Sequence[str] = (),
+    share: bool = False,
+    empty: str,
+) -> alt.Chart | Note:
+    """Standing bars of the values of each year, or whatever else is a whole number, gaps and all; as `bars` else.
+
+    `share` makes all as long, and the parts shares.
+    """
+    rows = _counted(frame, name, value, by)
+    if not rows:
+        return Note(empty)
+    for row in rows:
+        row["number"] = int(row["name"])
+    numbers = [row["number"] for row in rows]
+    first, last = min(numbers), max(numbers)
+    of_bytes = {"labelExpr": _BYTES} if value == "bytes" and not share else {"format": "%" if share else "~s"}
+    return (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_bar()
+        .encode(
+            alt.X(
+                "number:O",
+                title=None,
+                scale=alt.Scale(domain=list(range(first, last + 1)), paddingInner=0.12),
+                axis=alt.Axis(labelAngle=0, labelOverlap="parity"),
+            ),
+            alt.Y(
+                "value:Q",
+                title=None,
+                stack="normalize" if share else "zero",
+                axis=alt.Axis(tickCount=5, **of_bytes),
+            ),
+            **_split(rows, by, parts),
+            tooltip=[alt.Tooltip("name:N", title=name), *_part_tooltip(by), alt.Tooltip("text:N", title=value)],
+        )
+        .properties(
+            title=title,
+            height=240,
+            description=f"{title}, {first} to {last}: {_said(sum(row['value'] for row in rows), value)} in all.",
+        )
+    )
+
+
+def matrix(
+    frame: Any,
+    across: str,
+    down: str,
+    value: str = "files",
+    *,
+    title: str,
+    order: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    empty: str,
+) -> alt.LayerChart | Note:
+    """A dot for each pair of two columns, as large as its value, which stands beside it unless there are many columns.
+
+    `order`: all columns, and the lines as far as there are any.
+    """
+    rows = _counted(frame, down, value, across)
+    if not rows:
+        return Note(empty)
+    across_all, down_all = ({row[column] for row in rows} for column in ("part", "name"))
+    columns_ = list(order[0]) or sorted(across_all)
+    lines_ = [each for each in order[1] if each in down_all] or sorted(down_all)
+    many = len(columns_) > 8
+    cells = alt.Chart(alt.InlineData(values=rows)).encode(
+        alt.X(
+            "part:N",
+            title=None,
+            scale=alt.Scale(domain=columns_),
+            axis=alt.Axis(
+                orient="top",
+                labelAngle=-60 if many else alt.expr("width < 560 ? -40 : 0"),
+                grid=many,
+                gridDash=[2, 3],
+                labelOverlap=False,
+            ),
+        ),
+        alt.Y(
+            "name:N",
+            title=None,
+            scale=alt.Scale(domain=lines_),
+            axis=alt.Axis(labelLimit=alt.expr(_LABELS), grid=True, gridDash=[2, 3]),
+        ),
+        tooltip=[
+            alt.Tooltip("name:N", title=down),
+            alt.Tooltip("part:N", title=across),
+            alt.Tooltip("text:N", title=value),
+        ],
+    )
+    size = alt.Size("value:Q", legend=None, scale=alt.Scale(type="sqrt", range=[3, 360], zero=True))
+    most = max(rows, key=lambda row: row["value"])
+    dots = cells.mark_circle(color=BLUE, opacity=0.85).encode(size=size)
+    small = alt.expr("width < 560 ? 10 : 12")
+    texts = [] if many else [cells.mark_text(align="left", dx=12, fontSize=small).encode(text="text:N")]
+    return alt.layer(dots, *texts).properties(
+        title=title,
+        padding=_ROOM,
+        height=alt.Step(28),
+        description=f"{title}: {len(rows)} cells. Most at {most['name'][:60]}, {most['part'][:60]}: {most['text']}.",
+    )
+
+
+def months(frame: Any, *, title: str, empty: str) -> alt.LayerChart | Note:
+    """A row for each year, a cell for each month that has files, and a dash for each that has none though those around it have.
+
+    `year`, `month` (1 to 12), `files`.
+    """
+    table = nw.from_native(frame, eager_only=True)
+    found = {
+        (int(year), int(month)): int(files) for year, month, files in table.select("year", "month", "files").iter_rows()
+    }
+    if not found:
+        return Note(empty)
+    rows = [
+        {"year": year, "month": _MONTHS[month - 1], "files": found.get((year, month), 0)}
+        for year, month in sorted({*found, *_gaps(found)})
+    ]
+    cells = alt.Chart(alt.InlineData(values=rows)).encode(
+        alt.X("month:N", title=None, sort=list(_MONTHS), axis=alt.Axis(labelAngle=0, orient="top")),
+        alt.Y("year:O", title=None, scale=alt.Scale(paddingInner=0.1)),
+        tooltip=["month:N", "year:O", alt.Tooltip("files:Q", format=",")],
+    )
+    none = sum(not row["files"] for row in rows)
+    return alt.layer(
+        cells.transform_filter("datum.files > 0")
+        .mark_rect(cornerRadius=2, color=BLUE)
+        .encode(alt.Opacity("files:Q", legend=None, scale=alt.Scale(type="sqrt", range=[0.2, 1]))),
+        cells.transform_filter("datum.files == 0").mark_text(text="–", fontSize=13, color=ORANGE, fontWeight="bold"),
+    ).properties(
+        title=title,
+        height=alt.Step(18),
+        description=f"{title}: {len(rows) - none} months with some, {none} without any among them.",
+    )
+
+
+#: Files in the year before a month, and in that after it, which make it a gap to have none.
+_DENSE = 60
+
+
+def _gaps(found: Mapping[tuple[int, int], int]) -> Iterable[tuple[int, int]]:
+    """Months without files in the midst of many: between old pictures that were scanned, months are missing everywhere."""
+    by_number = {year * 12 + month - 1: files for (year, month), files in found.items()}
+    for number in range(min(by_number), max(by_number)):
+        before, after = (sum(by_number.get(number + sign * step, 0) for step in range(1, 13)) for sign in (-1, 1))
+        if number not in by_number and min(before, after) >= _DENSE:
+            yield number // 12, number % 12 + 1
+
+
+def lines(
+    frame: Any,
+    across: str,
+    value: str,
+    by: str,
+    *,
+    title: str,
+    axes: tuple[str, str],
+    parts: Sequence[str] = (),
+    logarithmic: bool = False,
+    empty: str,
+) -> alt.Chart | Note:
+    """A line with dots for each value of the column `by`, over a number. `axes` are the titles of the two axes."""
+    table = nw.from_native(frame, eager_only=True)
+    rows: list[dict[str, Any]] = [
+        {"x": float(x), "value": float(y), "part": str(part)}
+        for x, y, part in table.select(across, value, by).iter_rows()
+        if x is not None and y is not None
+    ]
+    if not rows:
+        return Note(empty)
+    kind = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(zero=True)
+    ticks = {"values": sorted({row["x"] for row in rows})}
+    powers = [10.0**power for power in range(-3, 8)]
+    within = [each for each in powers if min(r["value"] for r in rows) / 10 < each < max(r["value"] for r in rows) * 10]
+    return (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(point={"size": 46, "filled": True}, strokeWidth=2)
+        .encode(
+            alt.X("x:Q", title=axes[0], scale=kind, axis=alt.Axis(format="~s", **ticks)),
+            alt.Y(
+                "value:Q",
+                title=axes[1],
+                scale=kind,
+                axis=alt.Axis(format="~g", **({"values": within} if logarithmic else {"tickCount": 6})),
+            ),
+            **_split(rows, by, parts),
+            tooltip=[
+                alt.Tooltip("part:N", title=by),
+                alt.Tooltip("x:Q", title=axes[0], format=","),
+                alt.Tooltip("value:Q", title=axes[1], format=",.4~r"),
+            ],
+        )
+        .properties(title=title, height=320, description=f"{title}: {len({row['part'] for row in rows})} lines.")
+    )
+
+
+#: Around charts with long labels: a picture is laid out with other fonts than those it is shown in.
+_ROOM = {"left": 36, "top": 5, "bottom": 5, "right": 64}
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _counted(frame: Any, name: str, value: str, by: str = "") -> list[dict[str, Any]]:
+    """Rows to draw: `name`, `value`, `part` and the value as a `text`; what is zero or has no name is left out."""
+    table = nw.from_native(frame, eager_only=True)
+    return [
+        {"name": _label(label), "value": float(number), "part": _label(part), "text": _said(number, value)}
+        for label, number, part in table.select(
+            nw.col(name).alias("name"), nw.col(value).alias("value"), nw.col(by or name).alias("part")
+        ).iter_rows()
+        if label is not None and number
+    ]
+
+
+def _label(value: Any) -> str:
+    """A name as it stands in a chart; albums may be titled with blanks."""
+    text = plain(value)
+    return text if text.strip() else "(blank)"
+
+
+def _totals(rows: Iterable[Mapping[str, Any]], column: str) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for row in rows:
+        totals[row[column]] = totals.get(row[column], 0.0) + row["value"]
+    return totals
+
+
+def _said(number: float, value: str) -> str:
+    """A number as it stands beside a bar: of bytes, milliseconds, or a mere count."""
+    if value == "bytes":
+        return bytes_text(number)
+    return f"{number:,.0f}" if value in ("files", "copies") or number >= 1000 else f"{number:,.3g}"
+
+
+def _split(rows: Sequence[Mapping[str, Any]], by: str, parts: Sequence[str]) -> dict[str, Any]:
+    """The colours of parts, and the order in which they are stacked, which is that of the legend."""
+    if not by:
+        return {}
+    totals = _totals(rows, "part")
+    found = [*(each for each in parts if each in totals)]
+    found += sorted(set(totals) - set(found), key=lambda each: (-totals[each], each))
+    left = [colour for colour in COLOURS if colour not in {OF_KIND.get(name) for name in found}]
+    places = [*parts, *(each for each in found if each not in parts)]  # the same colour in every chart with these parts
+    colours = [OF_KIND.get(name) or left[places.index(name) % len(left)] for name in found]
+    longest = 7 * min(max(map(len, found)), 36) + 44  # pixels of an entry of the legend
+    for row in rows:
+        row["rank"] = found.index(row["part"])  # type: ignore[index]
+    return {
+        "color": alt.Color(
+            "part:N",
+            title=None,
+            scale=alt.Scale(domain=found, range=colours),
+            legend=alt.Legend(
+                columns=alt.expr(f"max(1, min(4, floor(width / {longest})))"), columnPadding=24, labelLimit=260
+            ),
+        ),
+        "order": alt.Order("rank:Q"),
+    }
+
+
+def _part_tooltip(by: str) -> list[alt.Tooltip]:
+    return [alt.Tooltip("part:N", title=by)] if by else []
+
+
+def lanes(
+    frame: Any, name: str, value: str, by: str, *, title: str, order: Sequence[str] = (), empty: str
+) -> alt.LayerChart | Note:
+    """A lane for each name, with a dot for each value of the column `by`, over a logarithmic axis: bars have no zero there."""
+    rows = _counted(frame, name, value, by)
+    if not rows:
+        return Note(empty)
+    names = [*(each for each in order if each in {row["name"] for row in rows})] or sorted(
+        {row["name"] for row in rows}
+    )
+    lanes = alt.Chart(alt.InlineData(values=rows)).encode(
+        alt.Y("name:N", title=None, sort=names, axis=alt.Axis(labelLimit=alt.expr(_LABELS)))
+    )
+    values = [row["value"] for row in rows]
+    powers = [10.0**power for power in range(-6, 9) if min(values) / 10 <= 10.0**power <= max(values) * 10]
+    axis = alt.Axis(format="~g", values=powers, grid=True)
+    across = alt.X("value:Q", title=value, scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
+    return alt.layer(
+        lanes.mark_rule(color=INK, opacity=0.5).encode(alt.X("min(value):Q"), alt.X2("max(value):Q")),
+        lanes.mark_circle(size=130, opacity=1).encode(
+            across,
+            **_split(rows, by, ()),
+            tooltip=[alt.Tooltip("name:N", title=name), *_part_tooltip(by), alt.Tooltip("text:N", title=value)],
+        ),
+    ).properties(title=title, height=alt.Step(28), padding=_ROOM, description=f"{title}: {len(names)} lanes.")
