@@ -43,6 +43,18 @@ border:1px dashed rgba(128,136,148,.6);overflow:hidden;overflow-wrap:anywhere}
 .ti-sheet figcaption{font-size:.8em;opacity:.8;padding:.25em .1em;overflow:hidden;max-height:3.3em;line-height:1.4;
 overflow-wrap:anywhere}
 </style>"""
+#: The same for notebooks, which have rules of their own for lists and tables, of two classes at most.
+_IN_NOTEBOOKS = re.sub(
+    r"\.(ti-[a-z]+)",
+    r".\1.\1.\1",
+    STYLE.replace(
+        "</style>",
+        """.ti-tiles dt,.ti-tiles dd{float:none;width:auto}
+.ti-scroll .ti-table{table-layout:auto;margin:0}
+.ti-sheet li{list-style:none}
+</style>""",
+    ),
+)
 #: Characters that change or hide what stands beside them: controls, and those that turn the direction of writing.
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
@@ -91,7 +103,7 @@ class Panel:
         return self.text
 
     def _repr_html_(self) -> str:
-        return STYLE + self.markup
+        return _IN_NOTEBOOKS + self.markup
 
 
 class Note(Panel):

@@ -18,9 +18,11 @@ import pandas as pd
 import papermill
 import pyarrow.parquet as pq
 import pytest
+from nbconvert import HTMLExporter
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from PIL import Image
+from playwright.sync_api import Browser
 from traitlets.config import Config
 
 import pipeline
@@ -236,3 +238,19 @@ def test_a_chart_of_nothing_is_a_sentence() -> None:
     nothing = pd.DataFrame({"name": [], "files": [], "by": []})
     for chart in (charts.bars, charts.columns):
         assert str(chart(nothing, "name", by="by", title="Nothing", empty="There is none.")) == "There is none."
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_notebook_as_a_page_fits_its_window(executed: Any, folder: Path, browser: Browser, width: int) -> None:
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="")
+    cells = [cell for cell in executed["full", "duplicates"] if cell.cell_type == "code"]
+    page_file = folder / "duplicates.html"
+    page_file.write_text(exporter.from_notebook_node(nbformat.v4.new_notebook(cells=cells))[0], "utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(page_file.as_uri())
+    style = "(name) => getComputedStyle(document.querySelector(name))"
+    # Jupyter's rules for lists and tables would have it otherwise
+    assert page.evaluate(f"({style})('.ti-tiles dd').float") == "none"
+    assert page.evaluate(f"({style})('.ti-table td').textAlign") == "start"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
