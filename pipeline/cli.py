@@ -28,8 +28,25 @@ app = typer.Typer(
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Folders, zips and tgzs: the parts of one Takeout.")
 ]
+
+
+def _modes() -> list[str]:
+    return ["auto", "sequential", "parallel"]
+
+
+def _formats() -> list[str]:
+    return ["parquet", "geoparquet", "csv", "jsonl"]
+
+
+def _tables() -> list[str]:
+    return ["media", "files"]
+
+
 Mode = Annotated[
-    str | None, typer.Option(help="auto, sequential or parallel. Auto takes what is predicted to be faster.")
+    str | None,
+    typer.Option(
+        help="auto, sequential or parallel. Auto takes what is predicted to be faster.", autocompletion=_modes
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(help="I/O threads over all workers. Default: 4 per core.")]
 Processes = Annotated[int | None, typer.Option(help="Worker processes. Default: one per core.")]
@@ -349,6 +366,75 @@ def report(
             _print_json({"report": str(path), "bytes": path.stat().st_size})
         else:
             print(f"the report is at {_shown(path)}: open it in a browser")
+
+
+@app.command()
+def export(
+    results: Annotated[str, typer.Argument(metavar="DIR", help="Results of a scan.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|FOLDER",
+            help="Its ending tells the format: .parquet, .geoparquet, .csv, .jsonl; .csv.gz and .zst are compressed. Without "
+            "one: a folder of Parquet by year.",
+        ),
+    ],
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="parquet, geoparquet, csv or jsonl.", autocompletion=_formats),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help='A condition over all columns: "taken_year = 2019 AND favorited".')
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Columns, in this order. Default: all; docs/export.md.")
+    ] = None,
+    table: Annotated[str, typer.Option(help="media or files.", autocompletion=_tables)] = "media",
+    drop_location: Annotated[
+        bool, typer.Option("--drop-location", help="Leave out what tells where it was, in every column.")
+    ] = False,
+    round_location: Annotated[
+        int | None,
+        typer.Option(metavar="DIGITS", help="Round degrees to 0 to 6 digits: 2 is a kilometre."),
+    ] = None,
+    spreadsheet: Annotated[
+        bool, typer.Option("--spreadsheet", help="In CSV: an apostrophe before texts that would be taken for formulas.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write some or all rows of results to a file: Parquet, GeoParquet, CSV or JSON Lines.
+
+    --drop-location does not read what people have written: names, titles, captions and albums may name places.
+
+    Example: takeout-index export results/takeout -o favourites.csv --where favorited --drop-location
+    """
+    with _Outcome(debug, "interrupted: nothing was written"):
+        _lean()
+        from pipeline.exporting import Choice
+        from pipeline.exporting import export as export_rows
+        from pipeline.progress import watching
+
+        choice = Choice(
+            table=table,
+            where=where,
+            columns=columns.split(",") if columns is not None else None,
+            drop_location=drop_location,
+            round_location=round_location,
+            spreadsheet=spreadsheet,
+        )
+        with watching(quiet) as watch:
+            found = export_rows(results, output, choice, form, force, watch)
+        if as_json:
+            _print_json(found)
+        else:
+            from pipeline.summary import print_exported
+
+            print_exported(found)
 
 
 @app.command()

@@ -279,6 +279,14 @@ FILES: pa.Schema = pa.schema(
 #: The column by which `media` is partitioned.
 PARTITION = "taken_year"
 
+#: Columns of a position: angles in degrees, altitudes in metres; what is found out by the position alone; the UTC offsets that
+#: something states; and what quotes positions among other things, or is a digest of them.
+DEGREES = tuple(c.name for c in COLUMNS if c.name.removesuffix("_span").endswith(("latitude", "longitude")))
+ALTITUDES = tuple(c.name for c in COLUMNS if c.name.endswith("altitude_m"))
+BY_POSITION = ("time_zone", "location_rule", "country_code", "place")
+OFFSETS = ("exif_utc_offset_min", "video_utc_offset_min", "utc_offset_min")
+RAW = ("sidecar_json", "exif_json", "made_from")
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Stages whose problems say nothing against the bytes of the medium.
 _BESIDE = ("list", "pair", "sidecar", "date")

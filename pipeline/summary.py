@@ -416,6 +416,17 @@ def _other_difference(each: Mapping[str, Any]) -> str:
     return f"{each['path']}: {'; '.join(changes)}{reason}"
 
 
+def print_exported(found: Mapping[str, Any]) -> None:
+    """What `export` wrote."""
+    console = _console()
+    console.print(
+        f"{found['rows']:,} rows of {found['table']}, {len(found['columns'])} columns, {amount(found['bytes'])}, "
+        f"{found['format']}; location {found['location']}",
+        soft_wrap=True,
+    )
+    console.print(f"exported to {shown(found['output'])}", soft_wrap=True)
+
+
 def print_explanation(found: Mapping[str, Any]) -> None:
     """Why a file is what it is: what was taken is marked, what was not says why."""
     console = _console()

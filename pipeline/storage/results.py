@@ -189,10 +189,17 @@ def _remove(path: Path) -> None:
 def write_media(results: Results, tables: Iterable[pa.Table], settled: Settled) -> None:
     """Write all rows as `media`, one hive partition per year taken, with what was settled filled in.
 
-    `tables` are some rows at a time (RECORD), in their order. Memory is bounded by ROWS_IN_MEMORY and BYTES_IN_MEMORY, not by
-    the library.
+    `tables` are some rows at a time (RECORD), in their order.
     """
     folder = private_folder(results.new / "media")
+    write_years(folder, (with_settled(table, settled) for table in tables), RECORD)
+
+
+def write_years(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+    """Write rows of a schema with the year taken, some at a time, into a folder, one hive partition per year.
+
+    Memory is bounded by ROWS_IN_MEMORY and BYTES_IN_MEMORY, not by the library.
+    """
     parts: Counter[int] = Counter()
     writing: deque[Future[None]] = deque()
 
@@ -207,7 +214,7 @@ def write_media(results: Results, tables: Iterable[pa.Table], settled: Settled) 
         waiting: list[pa.Table] = []
         rows = size = 0
         for table in tables:
-            waiting.append(with_settled(table, settled))
+            waiting.append(table)
             rows += waiting[-1].num_rows
             size += waiting[-1].nbytes
             if rows > ROWS_IN_MEMORY or size > BYTES_IN_MEMORY:
@@ -216,7 +223,7 @@ def write_media(results: Results, tables: Iterable[pa.Table], settled: Settled) 
         if rows:
             _write_years(pa.concat_tables(waiting), write, rows)
         if not parts:  # a reader of an empty library finds the columns, and no rows
-            write(0, RECORD.empty_table().drop_columns(PARTITION))
+            write(0, schema.empty_table().drop_columns(PARTITION))
         for future in writing:
             future.result()
 
@@ -240,8 +247,9 @@ def _write_years(rows: pa.Table, write: Callable[[int, pa.Table], None], enough:
 
 
 def _write_part(rows: pa.Table, path: Path) -> None:
+    repeating = [name for name in REPEATING if name in rows.column_names]
     with whole_file(path) as temporary:
-        pq.write_table(rows, temporary, compression="zstd", use_dictionary=REPEATING, write_page_checksum=True)
+        pq.write_table(rows, temporary, compression="zstd", use_dictionary=repeating, write_page_checksum=True)
 
 
 def write_files(results: Results, tables: Iterable[pa.Table]) -> None:
