@@ -438,6 +438,59 @@ def export(
 
 
 @app.command()
+def doctor(
+    results: Annotated[
+        str | None, typer.Argument(metavar="[DIR]", help="Results of a scan, to be looked at too.")
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Look at what a scan needs of this machine and of what is installed, and say what is missing and what to do.
+
+    Ends with status 1 if something is missing, and with status 3 if the results in DIR are damaged. Writes nothing.
+
+    Example: takeout-index doctor results/takeout
+    """
+    with _Outcome(debug):
+        from pipeline.doctor import examine
+
+        found = examine(results)
+        if as_json:
+            _print_json(found)
+        else:
+            _print_findings(found)
+        if found["counts"]["missing"]:
+            raise typer.Exit(FAILED)
+        if found["counts"]["damaged"]:
+            raise typer.Exit(PROBLEMS)
+
+
+def _print_findings(found: dict[str, Any]) -> None:
+    """What `doctor` found, without any library: it may be one of those that are missing."""
+    import shutil
+    import textwrap
+
+    width = max(40, shutil.get_terminal_size().columns)
+    group = ""
+    for each in found["findings"]:
+        if each["group"] != group:
+            group = each["group"]
+            print(group)
+        for line in (
+            f"  {each['state']:8}{_shown(each['name'])}: {_shown(each['said'])}",
+            f"          -> {_shown(each['advice'])}" if each["advice"] else "",
+        ):
+            for part in textwrap.wrap(line, width, subsequent_indent=" " * 10, break_on_hyphens=False):
+                print(part)
+    missing = found["counts"]["missing"] + found["counts"]["damaged"]
+    print(
+        f"{missing} of {len(found['findings'])} things are missing or damaged; what to do stands beside them"
+        if missing
+        else "all that a scan needs is there"
+    )
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(
         "results/demo"
