@@ -623,7 +623,9 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
     index = index_of(results)
     if not index.is_file():
-        raise UsageError(f"there are no results of a scan in {index.parent}")
+        raise UsageError(
+            f"there are no results of a scan in {index.parent}: takeout-index scan INPUT... -o DIR makes some"
+        )
     threads = settings.threads or cores()
     with opened_index(index) as db:
         recorded = RecordedFiles(db)

@@ -16,18 +16,35 @@ import typer
 _UNPUBLISHED = "interrupted: nothing was published, earlier results are unchanged"
 DONE, FAILED, USAGE, PROBLEMS, INTERRUPTED = 0, 1, 2, 3, 130
 
+#: Said below the help of every command, and at more length below that of all.
+STATUSES = (
+    "Exit status: 0 all well, 1 failed, 2 usage, 3 done but some files have problems, "
+    "130 interrupted (129, 143 by SIGHUP, SIGTERM)."
+)
+_ALL_STATUSES = """\b
+Exit status:
+  0    done, all well
+  1    failed: one line says why, --debug where
+  2    usage: the arguments, settings or files given cannot be used
+  3    done, but some files have problems (verify: are not as they
+       were; doctor: results are damaged)
+  130  interrupted by Ctrl-C: the first finishes what is in flight
+  129  by SIGHUP, 143  by SIGTERM
+Results and --json go to stdout, all else to stderr: on failure stdout
+is empty. README.md has more."""
+
 app = typer.Typer(
     name="takeout-index",
-    help="Index a Google Photos Takeout: partitioned Parquet and one SQLite file.",
+    help="Index a Google Photos Takeout: partitioned Parquet and one SQLite file.\n\n"
+    "Example: takeout-index scan ~/Takeout -o results/takeout",
+    epilog=_ALL_STATUSES,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT...", help="Folders, zips and tgzs: the parts of one Takeout.")
-]
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Folders, zips and tgzs: the parts of one Takeout.")]
 
 
 def _modes() -> list[str]:
@@ -75,7 +92,7 @@ def _top(
     pass
 
 
-@app.command()
+@app.command(short_help="Index a library into Parquet and SQLite.")
 def scan(
     inputs: Inputs,
     output: Annotated[
@@ -139,7 +156,7 @@ def scan(
         _scan(list(inputs), output, _settings(flags, config), as_json, quiet)
 
 
-@app.command()
+@app.command(short_help="Say what a library holds, and what a scan would take.")
 def plan(
     inputs: Inputs,
     mode: Mode = None,
@@ -172,7 +189,7 @@ def plan(
             print_plan(found)
 
 
-@app.command()
+@app.command(short_help="Measure what a scan costs on this machine.")
 def bench(
     inputs: Inputs,
     sample: Annotated[
@@ -240,7 +257,7 @@ def scan_sample(
         _print_json(scan(list(inputs), sample, known, output, Settings(**json.loads(settings))))
 
 
-@app.command()
+@app.command(short_help="Say why a file got its sidecar, date and place.")
 def explain(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A file, by its path in the export or the end of that.")],
     inside: Annotated[
@@ -266,7 +283,7 @@ def explain(
             print_explanation(found)
 
 
-@app.command()
+@app.command(short_help="Compare every byte of the library with the index.")
 def verify(
     results: Annotated[str, typer.Argument(metavar="DIR", help="Results of a scan.")],
     threads: Annotated[int | None, typer.Option(help="Threads that read. Default: one per core.")] = None,
@@ -297,7 +314,7 @@ def verify(
             raise typer.Exit(PROBLEMS)
 
 
-@app.command()
+@app.command(short_help="Say what changed between two results or exports.")
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="Results of a scan, or a Takeout: a folder or archive.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same, of a later time.")],
@@ -336,7 +353,7 @@ def diff(
             print_differences(found)
 
 
-@app.command()
+@app.command(short_help="Make one HTML page of a library.")
 def report(
     results: Annotated[str, typer.Argument(metavar="DIR", help="Results of a scan.")],
     output: Annotated[
@@ -368,7 +385,7 @@ def report(
             print(f"the report is at {_shown(path)}: open it in a browser")
 
 
-@app.command()
+@app.command(short_help="Write rows as Parquet, GeoParquet, CSV or JSON Lines.")
 def export(
     results: Annotated[str, typer.Argument(metavar="DIR", help="Results of a scan.")],
     output: Annotated[
@@ -437,7 +454,7 @@ def export(
             print_exported(found)
 
 
-@app.command()
+@app.command(short_help="Say what is missing, and what to do about it.")
 def doctor(
     results: Annotated[
         str | None, typer.Argument(metavar="[DIR]", help="Results of a scan, to be looked at too.")
@@ -490,7 +507,7 @@ def _print_findings(found: dict[str, Any]) -> None:
     )
 
 
-@app.command()
+@app.command(short_help="Make a small Takeout, scan it, say what to look at.")
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(
         "results/demo"
@@ -501,7 +518,10 @@ def demo(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Make a small synthetic Takeout, scan it, and say what to look at next."""
+    """Make a small synthetic Takeout, scan it, and say what to look at next.
+
+    Example: takeout-index demo -o /tmp/demo --files 1000
+    """
     with _Outcome(debug, _UNPUBLISHED):
         import shutil
 
@@ -638,6 +658,10 @@ def _moment(value: Any) -> str:
     return str(value.isoformat())
 
 
+for _command in app.registered_commands:
+    _command.epilog = _command.epilog or STATUSES
+
+
 def run() -> None:
     """Run the command line and exit with its status."""
     _speak_utf8()
@@ -646,7 +670,7 @@ def run() -> None:
         if signal.getsignal(each) is signal.SIG_DFL:  # not under nohup
             signal.signal(each, _stop)
     try:
-        app()
+        app(prog_name="takeout-index")  # also as python -m pipeline
     except BrokenPipeError:  # the reader of our output has left
         _silence()
         sys.exit(FAILED)

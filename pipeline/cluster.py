@@ -500,7 +500,8 @@ def existing_cluster(address: str, profile: Path | None = None) -> Iterator[Comp
             beside.submit(asyncio.run, _reach(address)).result()
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
+        advice = "start one (dask scheduler), or leave out --scheduler"
+        raise ClusterError(f"no Dask scheduler answers at {address}: {error}; {advice}") from error
     with client:
         yield _on(_with_workers(client, f"the Dask scheduler at {address}"), profile)
 
@@ -524,7 +525,7 @@ def client_of_caller(profile: Path | None = None) -> Compute:
 
 def _with_workers(client: Any, whose: str) -> Any:
     if not client.scheduler_info(n_workers=-1)["workers"]:
-        raise ClusterError(f"{whose} has no workers")
+        raise ClusterError(f"{whose} has no workers: start some (dask worker ADDRESS), or leave out --scheduler")
     return client
 
 

@@ -80,7 +80,9 @@ def _scanned(place: AnyPath, results: Path, settings: Settings, watch: Watch) ->
     """The index of a library that is scanned for it. Raises UsageError if there is nothing of a Takeout in it."""
     report = scan(place, results, replace(settings, profile=""), watch)
     if not any(report["counts"]["files"].get(state) for state in _OF_A_TAKEOUT):
-        raise UsageError(f"{os.fspath(place)} holds neither results of a scan nor anything of a Takeout")
+        raise UsageError(
+            f"{os.fspath(place)} holds neither results of a scan nor anything of a Takeout: give one of these"
+        )
     return results / "index.sqlite"
 
 

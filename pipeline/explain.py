@@ -134,7 +134,7 @@ def best_match(paths: Iterable[str], wanted: str) -> str:
         if compared.endswith(f"/{wanted}"):
             found.append(path)
     if not found:
-        raise UsageError(f"there is no file {wanted}")
+        raise UsageError(f"there is no file {wanted}: give its path in the export, or the end of that")
     if len(found) > 1:
         found.sort()
         more = f" and {len(found) - 3:,} more" if len(found) > 3 else ""

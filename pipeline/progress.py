@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -301,7 +302,7 @@ def watching(quiet: bool, stream: TextIO | None = None) -> Iterator[Watch]:
     stream = stream or sys.stderr
     if quiet or stream is None:
         yield Silent()
-    elif stream.isatty():
+    elif stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         bar = Bar(stream)
         with bar.live:
             yield bar

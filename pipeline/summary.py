@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -49,13 +50,35 @@ def _table(*columns: str) -> Table:
     return table
 
 
+#: Characters for the first column, below which a table is printed as lines.
+_NARROWEST = 24
+
+
+def _show(console: Console, table: Table) -> None:
+    """Print a table. Figures stay whole, and names are folded; where there is no room for that, each row is some lines."""
+    first, *others = table.columns
+    for column in others:
+        words = [*str(column.header).split(), *map(str, column.cells)]
+        column.min_width = max(map(cell_len, words), default=0)
+    room = console.width - sum((column.min_width or 0) + 2 for column in others)
+    if room >= min(_NARROWEST, max((cell_len(str(cell)) for cell in first.cells), default=0)):
+        console.print(table)
+        return
+    console.print(str(first.header), soft_wrap=True)
+    for name, *values in zip(*(column.cells for column in table.columns), strict=True):
+        console.print(str(name), soft_wrap=True)
+        for column, value in zip(others, values, strict=True):
+            if value:
+                console.print(f"    {column.header}: {value}", soft_wrap=True)
+
+
 def _counted(console: Console, title: str, counts: Mapping[str, int]) -> None:
     if not counts:
         return
     table = _table(title, "")
     for name, count in counts.items():
         table.add_row(f"  {shown(name)}", f"{count:,}")
-    console.print(table)
+    _show(console, table)
 
 
 #: Rows of the published per-operation table, with our operations that do the same.
@@ -110,7 +133,7 @@ def _print_times(console: Console, report: Mapping[str, Any]) -> None:
         total += milliseconds
         table.add_row(f"  {title}", f"{milliseconds:.3f}", f"{getattr(PUBLISHED, published):.1f}")
     table.add_row("  together", f"{total:.3f}", f"{sum(getattr(PUBLISHED, row[1]) for row in OPERATION_ROWS):.1f}")
-    console.print(table)
+    _show(console, table)
 
 
 def print_next_steps(report: Mapping[str, Any]) -> None:
@@ -157,7 +180,7 @@ def print_plan(found: Mapping[str, Any]) -> None:
     for mode, value in found["predicted"].items():
         chosen = " (chosen)" if mode == found["mode"] else ""
         table.add_row(f"  {mode}{chosen}", clock(value["seconds"]), f"{value['memory_mb']:,.0f} MB", value["bound"])
-    console.print(table)
+    _show(console, table)
     basis = f"measured here by bench on {found['measured_at'][:10]}" if found["measured_at"] else "built in"
     console.print(
         f"{found['threads']} I/O threads, {found['processes']} processes; predicted from costs {basis}", soft_wrap=True
@@ -206,7 +229,7 @@ def print_bench(found: Mapping[str, Any]) -> None:
         published = getattr(PUBLISHED, name)
         table.add_row(f"  {title}", f"{found['operations_ms'][name]:.3f}", f"{published:.1f}" if published else "")
     table.add_row("  together", f"{sum(found['operations_ms'].values()):.3f}", "34.0")
-    console.print(table)
+    _show(console, table)
     _print_settings(console, found)
     _print_predicted(console, found)
     if found["not_measured"]:
@@ -231,18 +254,20 @@ def _print_settings(console: Console, found: Mapping[str, Any]) -> None:
         table.add_row(f"  {title}", f"{each['files_per_s']:,.0f}", f"{each['speed_up']:.2f}", memory)
     table.add_row("  published: sequential", "29", "1.00", "70 MB")
     table.add_row("  published: 8 processes, 16 threads", "200", "6.80", "736 MB")
-    console.print(table)
+    _show(console, table)
 
 
 def _print_predicted(console: Console, found: Mapping[str, Any]) -> None:
     """Sizes of libraries, and this one as a whole; beside them the published table, with and without its disk."""
-    table = _table("files", "sequential", "parallel", "gain", "published seq.", "parallel", "gain")
+    table = _table(
+        "files", "sequential", "parallel", "gain", "published sequential", "published parallel", "published gain"
+    )
     for files, ours in found["predicted"].items():
         theirs = found["published"][files]
         cells = [duration(each[mode]["seconds"]) for each in (ours, theirs) for mode in ("sequential", "parallel")]
         speed_ups = [f"{each['speed_up']:.1f}" for each in (ours, theirs)]
         table.add_row(f"  {int(files):,}", *cells[:2], speed_ups[0], *cells[2:], speed_ups[1])
-    console.print(table)
+    _show(console, table)
     most = max(found["published_with_disk"], key=int)
     console.print(
         f"(at the {PUBLISHED_DISK:.0f} MB/s that the published analysis assumes, its {int(most):,} files in parallel take "
@@ -253,7 +278,7 @@ def _print_predicted(console: Console, found: Mapping[str, Any]) -> None:
     for mode in ("sequential", "parallel"):
         each = found["this_input"][mode]
         table.add_row(f"  {mode}", duration(each["seconds"]), f"{each['memory_mb']:,.0f} MB", each["bound"])
-    console.print(table)
+    _show(console, table)
 
 
 #: What `verify` calls the outcomes of files, and how many of each it names; all are in its JSON.
@@ -281,7 +306,7 @@ def print_verified(found: Mapping[str, Any]) -> None:
             for by, said in _COMPARED_BY.items():
                 if found["compared_by"][by]:
                     table.add_row(f"    {said}", f"{found['compared_by'][by]:,}")
-    console.print(table)
+    _show(console, table)
     for part in found["lost_parts"]:
         place = shown(part["place"])
         console.print(f"{part['files']:,} files {part['outcome']} with {place}: {part['reason']}", soft_wrap=True)
@@ -338,13 +363,13 @@ def print_differences(found: Mapping[str, Any]) -> None:
     for outcome, title in _DIFFERENCES.items():
         if found["counts"][outcome] or outcome == "unchanged":
             table.add_row(f"  {title}", f"{found['counts'][outcome]:,}", amount(found["bytes"][outcome]))
-    console.print(table)
+    _show(console, table)
     _counted(console, "what differs where the content is the same", found["columns"])
     if found["other_files"]:
         table = _table("other files", "unchanged", "changed", "new", "removed")
         for state, counts in found["other_files"].items():
             table.add_row(f"  {state}", *(f"{counts[each]:,}" for each in ("unchanged", "changed", "new", "removed")))
-        console.print(table)
+        _show(console, table)
     for outcome, title in _DIFFERENCES.items():
         named = [each for each in found["not_same"] if each["outcome"] == outcome]
         if named:
@@ -506,7 +531,6 @@ def _print_audit(console: Console, audit: Mapping[str, Any]) -> None:
     lacking = sorted(filter(lacks, folders), key=lambda each: (-lacks(each), each["folder"]))
     chosen = lacking[:FOLDERS_SHOWN]
     table = _table("folders that lack something", "files", "size", "no sidecar", "no file", "elsewhere")
-    table.columns[0].min_width = min(30, console.width // 2)
     for each in sorted(chosen, key=lambda each: (each["kind"] != "year", each["year"] or 0, each["folder"])):
         title = each["title"] or each["folder"].rpartition("/")[2]
         numbers = (each["media_without_sidecar"], each["sidecars_without_media"], each["members_elsewhere"])
@@ -519,7 +543,7 @@ def _print_audit(console: Console, audit: Mapping[str, Any]) -> None:
     if len(lacking) > len(chosen):
         table.add_row(f"  … and {len(lacking) - len(chosen):,} more that lack something", *[""] * 5)
     if chosen:
-        console.print(table)
+        _show(console, table)
     console.print(f"{len(folders) - len(lacking):,} of {len(folders):,} folders lack nothing")
     for missing in audit["missing_parts"]:
         console.print(f"missing part: {shown(missing)}", soft_wrap=True)

@@ -117,5 +117,6 @@ def test_the_command(places: dict[str, Path], run: Run) -> None:
     as_json = json.loads(run("explain", "IMG_1.jpg", "--in", places["library"], "--json").stdout)
     assert as_json["date"]["taken_at"] == "2019-07-30T12:00:00+00:00"
     absent = run("explain", "nothing.jpg", "--in", places["results"])
-    assert (absent.returncode, absent.stderr) == (2, "takeout-index: there is no file nothing.jpg\n")
+    advice = "give its path in the export, or the end of that"
+    assert (absent.returncode, absent.stderr) == (2, f"takeout-index: there is no file nothing.jpg: {advice}\n")
     assert run("explain", "x.jpg", "--in", "nowhere").returncode == 2

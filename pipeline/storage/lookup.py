@@ -66,7 +66,9 @@ def opened_index(index: Path) -> Iterator[sqlite3.Connection]:
                 raise UsageError(f"{index} was written by an older version of this program: scan again")
             yield db
     except sqlite3.DatabaseError as error:
-        raise UsageError(f"{index} is not an index of ours: {error}") from error
+        raise UsageError(
+            f"{index} is not an index of ours: {error}; takeout-index doctor DIR says what is damaged"
+        ) from error
 
 
 def address_of(index: Path) -> str:

@@ -18,6 +18,9 @@ from pipeline.storage.archives import Stamp, are_copies, fingerprint, form_of, i
 from pipeline.storage.files import READ_FLAGS
 from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
 
+#: Names in a folder of results that no Takeout has together.
+_OF_RESULTS = ("run.json", "index.sqlite", "datapackage.json")
+
 
 class InputError(UsageError):
     """An INPUT that cannot be used as given."""
@@ -80,7 +83,12 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
         except OSError as error:
             raise InputError(f"cannot read {_shown(given)}: {os.strerror(error.errno or 0)}") from error
         if not stat.S_ISDIR(mode):
-            raise InputError(f"{_shown(given)} is not a folder, nor a zip, tgz or tar archive")
+            raise InputError(
+                f"{_shown(given)} is not a folder, nor a zip, tgz or tar archive: "
+                "give a Takeout as it was downloaded, or unpacked"
+            )
+        if all(os.path.lexists(f"{root}/{name}") for name in _OF_RESULTS):
+            raise InputError(f"{_shown(given)} holds the results of a scan: give the Takeout that is to be scanned")
         if root in folders:
             raise InputError(f"{_shown(given)} is given twice")
         folders.append(root)

@@ -115,13 +115,16 @@ def claimed(folder: Path, fresh: bool = False) -> Iterator[Results]:
         private_folder(results.work)
         descriptor = os.open(results.work / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise OutputError(f"cannot write results to {folder}: {os.strerror(error.errno or 0)}") from error
+        reason = os.strerror(error.errno or 0)
+        raise OutputError(f"cannot write results to {folder}: {reason}; choose another with -o") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-            raise OutputError(f"{folder} is in use by another run (process {holder or 'unknown'})") from error
+            raise OutputError(
+                f"{folder} is in use by another run (process {holder or 'unknown'}): wait until it ends"
+            ) from error
         with naming(results.work / "lock"):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
