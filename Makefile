@@ -1,4 +1,4 @@
-# make install what it needs, into .venv
+# make install what the program needs, with report, browsing and notebooks, into .venv; without what tests need
 # make demo    a small synthetic library, scanned, with a summary and what to look at next
 # make test    style, types and tests
 # make soak    the tests that take long: kills at random, every fault again and again
@@ -18,35 +18,41 @@ install: .venv/ready
 demo: .venv/ready
 	$(BIN)/takeout-index demo
 
-test: .venv/ready
+test: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-soak: .venv/ready
+soak: .venv/ready-dev
 	$(BIN)/pytest -m soak -n auto --dist worksteal
 
 SEED ?= 1
 CASES ?= 100000
 
-fuzz: .venv/ready
+fuzz: .venv/ready-dev
 	$(BIN)/python -m tests.fuzz --seed $(SEED) --cases $(CASES) $(if $(ONLY),--only $(ONLY))
 
-bench: .venv/ready
+bench: .venv/ready-dev
 	$(BIN)/python -m benchmarks
 
-docs: .venv/ready
+docs: .venv/ready-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-format: .venv/ready
+format: .venv/ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c conf/constraints.txt -e
+
 .venv/ready: pyproject.toml conf/constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c conf/constraints.txt -e '.[dev]'
+	$(INSTALL) '.[bench,browse,notebook]'
 	$(BIN)/python -m compileall -q pipeline  # as pip does where it copies a package
+	touch $@
+
+.venv/ready-dev: .venv/ready
+	$(INSTALL) '.[dev]'
 	touch $@
 
 clean:

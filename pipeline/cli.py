@@ -462,7 +462,7 @@ def doctor(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Look at what a scan needs of this machine and of what is installed, and say what is missing and what to do.
+    """Look at what a scan needs, of the machine and of what is installed, and say what is missing and what to do.
 
     Ends with status 1 if something is missing, and with status 3 if the results in DIR are damaged. Writes nothing.
 

@@ -249,6 +249,36 @@ class Library:
 
     # What it looks like
 
+    def export(
+        self,
+        output: AnyPath,
+        *,
+        format: str | None = None,  # noqa: A002  # as pandas, polars and the command call it
+        where: str | None = None,
+        columns: Sequence[str] | None = None,
+        table: str = "media",
+        drop_location: bool = False,
+        round_location: int | None = None,
+        spreadsheet: bool = False,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Write rows to a file: Parquet, GeoParquet, CSV or JSON Lines, by the ending of its name or by `format`.
+
+        Without an ending it is a folder of Parquet by year. What each option does: ``takeout-index export --help``.
+        Returns what was written: path, format, columns, rows, bytes.
+        """
+        from pipeline.exporting import Choice, export
+
+        choice = Choice(
+            table=table,
+            where=where,
+            columns=columns,
+            drop_location=drop_location,
+            round_location=round_location,
+            spreadsheet=spreadsheet,
+        )
+        return export(self.folder, output, choice, format, force)
+
     def __repr__(self) -> str:
         try:
             return f"<Library {str(self.folder)!r}: {_content(self.report)}>"

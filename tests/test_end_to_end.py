@@ -81,6 +81,17 @@ def test_a_given_scheduler_gives_the_same_rows(
     assert files_rows(tmp_path / "results") == files_rows(scanned[0])
 
 
+@pytest.mark.parametrize("name", ["laptop", "workstation", "nas", "cluster"])
+def test_ready_configurations_give_the_same_rows(
+    synthetic: Path, scanned: tuple[Path, Report], tmp_path: Path, scheduler: str, name: str
+) -> None:
+    flags = {"scheduler": scheduler} if name == "cluster" else {}
+    settings = Settings.load(flags, Path(__file__).parent.parent / f"conf/{name}.toml", environment={})
+    report = scan(synthetic, tmp_path / "results", settings)
+    assert media_rows(tmp_path / "results") == media_rows(scanned[0])
+    assert report["mode"] in {"nas": ("sequential",), "cluster": ("scheduler",)}.get(name, ("sequential", "parallel"))
+
+
 def test_the_callers_client_is_used_and_left_open(
     synthetic: Path, scanned: tuple[Path, Report], tmp_path: Path, scheduler: str
 ) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import scan
+from pipeline import open_library, scan
 from pipeline.exporting import Choice, export
 from pipeline.location import DROPPED, QUOTED, too_fine, with_rounded_places, without_places
 from pipeline.problems import UsageError
@@ -119,6 +119,12 @@ def test_where_and_columns_choose(results: Path, rows: list[dict[str, Any]], tmp
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == ["name", "file_id"] == found["columns"]
     assert dict(zip(table["file_id"].to_pylist(), table["name"].to_pylist(), strict=True)) == expected != {}
+
+
+def test_an_opened_library_exports_itself(results: Path, rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    found = open_library(results).export(tmp_path / "a.txt", format="csv", where="favorited", columns=["path"])
+    assert found["rows"] == sum(bool(row["favorited"]) for row in rows) > 0
+    assert len((tmp_path / "a.txt").read_text().splitlines()) == found["rows"] + 1
 
 
 def test_the_files_are_exported_as_well(results: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "panels": {"library", "problems"},
     "decoding": {"limits", "media", "problems"},
     "thumbnails": {"decoding", "problems", "storage"},
-    "library": {"api", "problems", "progress", "record", "settings", "storage", "summary", "thumbnails"},
+    "library": {"api", "exporting", "problems", "progress", "record", "settings", "storage", "summary", "thumbnails"},
     "location": {"record"},
     "exporting": {"location", "problems", "progress", "record", "storage"},
     "doctor": {"cluster", "cost", "forked", "limits", "media", "modes", "problems", "record", "settings", "storage"},
