@@ -92,9 +92,10 @@ def scan_library(
 ) -> dict[str, Any]:
     """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`."""
     with without("numpy"):  # pyarrow.compute would import it
+        from pipeline.storage.browsable import datasette_metadata
         from pipeline.storage.index import Index, add_run, earlier_runs
         from pipeline.storage.known import forget_others
-        from pipeline.storage.package import data_package, datasette_metadata
+        from pipeline.storage.package import data_package
         from pipeline.storage.results import claimed, publish_report, write_files, write_media, write_text
         from pipeline.storage.shards import read_shard
 

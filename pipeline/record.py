@@ -89,7 +89,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("folder_date", TEXT, "Year or day of a folder by year or day: 2019, 2005-02-05"),
     Column("name", TEXT, "File name", within=REQUIRED),
     Column("extension", TEXT, "Extension of the name, lower case, no dot", facet=True, within=REQUIRED),
-    Column("size", INT, "Size of the file", "bytes", within=NOT_NEGATIVE),
+    Column("size", INT, "Size of the file", "bytes", indexed=True, within=NOT_NEGATIVE),
     Column("modified_at", UTC_TIME, "Modification time of the file in its part"),
     Column("crc32", TEXT, "CRC-32 of the content, eight lower-case hex digits", within={"pattern": "[0-9a-f]{8}"}),
     Column(

@@ -41,6 +41,10 @@ MAPPED = 64 << 20
 #: Rows of an index that ANALYZE looks at: how many rows a value has, about, is all that the planner of queries asks for.
 ANALYSED = 1000
 
+#: What the index on a column holds besides, so that a query need not look at the rows, of some kB each, or sort them: the rows
+#: of a value that most have, the last taken first; which towns are in a country, and of which years.
+_AND_THEN = {"kind": ("taken_at",), "status": ("taken_at",), "country_code": ("place", "taken_year")}
+
 _TABLES = """
 CREATE TABLE folders (
     folder TEXT NOT NULL, kind TEXT NOT NULL, year INTEGER, title TEXT, media INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -79,13 +83,13 @@ _VIEWS = """
 CREATE VIEW duplicates AS
     SELECT m.content_id, m.file_id, m.path, m.size, m.album, m.taken_at, m.duplicate_of
     FROM media m
-    WHERE m.content_id IN (SELECT content_id FROM media WHERE duplicate_of IS NOT NULL)
+    WHERE m.content_id IN (SELECT content_id FROM media INDEXED BY media_copies WHERE duplicate_of IS NOT NULL)
     ORDER BY m.content_id, m.duplicate_of IS NOT NULL, m.path;
 CREATE VIEW album_members AS
     SELECT a.album_id, a.title, m.file_id, m.path, m.taken_at, ma.via
-    FROM media_albums ma JOIN albums a USING (album_id) JOIN media m USING (file_id)
+    FROM albums a CROSS JOIN media_albums ma ON ma.album_id = a.album_id CROSS JOIN media m ON m.file_id = ma.file_id
     WHERE m.duplicate_of IS NULL -- of copies, the one that counts as the original stands for all
-    ORDER BY a.title, a.album_id, m.taken_at, m.path;
+    ORDER BY a.title, a.album_id; -- as the index has them: to sort all members takes seconds before the first is shown
 CREATE VIEW photo_albums AS
     SELECT m.file_id, m.path, a.album_id, a.title
     FROM media m JOIN media_albums ma ON ma.file_id = coalesce(m.duplicate_of, m.file_id) JOIN albums a USING (album_id);
@@ -93,13 +97,14 @@ CREATE VIEW completeness AS
     SELECT kind, year, title, folder, media, media_without_sidecar, sidecars_without_media, members_elsewhere, bytes
     FROM folders WHERE media + sidecars_without_media + members_elsewhere > 0
     ORDER BY year IS NULL, year, title, folder;
-CREATE VIEW timeline AS
+CREATE TABLE days AS
     SELECT substr(coalesce(taken_local, taken_at), 1, 10) AS day, count(*) AS files, sum(kind = 'image') AS images,
            sum(kind = 'video') AS videos, sum(size) AS bytes
     FROM media WHERE coalesce(taken_local, taken_at) IS NOT NULL AND taken_precision <> 'year'
     GROUP BY day ORDER BY day;
+CREATE VIEW timeline AS SELECT day, files, images, videos, bytes FROM days ORDER BY day;
 CREATE VIEW unmatched_media AS
-    SELECT file_id, path, part, size, mime, taken_at, album FROM media WHERE sidecar_path IS NULL ORDER BY path;
+    SELECT file_id, path, part, size, mime, taken_at, album FROM media WHERE sidecar_rule IS NULL ORDER BY path;
 CREATE VIEW unmatched_sidecars AS
     SELECT path, part, size, reason FROM files WHERE state = 'unmatched_sidecar' ORDER BY path;
 """
@@ -491,17 +496,23 @@ class Index:
         self._db.executemany(_INSERT_RUN, runs)
         for column in _SCALARS:
             if column.facet or column.indexed:  # `settle` needed one of them earlier
-                self._db.execute(f'CREATE INDEX IF NOT EXISTS media_{column.name} ON media ("{column.name}")')
+                columns = ", ".join((column.name, *_AND_THEN.get(column.name, ())))
+                self._db.execute(f"CREATE INDEX IF NOT EXISTS media_{column.name} ON media ({columns})")
         self._db.executescript(
             """
+            CREATE INDEX media_position ON media (latitude, longitude) WHERE latitude IS NOT NULL;
+            CREATE INDEX media_copies ON media (content_id, size) WHERE duplicate_of IS NOT NULL;
             CREATE INDEX files_path ON files (path);
             CREATE INDEX folders_folder ON folders (folder);
             CREATE INDEX albums_folder ON albums (folder);
+            CREATE INDEX albums_title ON albums (title, album_id);
             CREATE INDEX media_albums_album ON media_albums (album_id);
             CREATE INDEX media_people_person ON media_people (person_id);
             CREATE INDEX problems_file ON problems (file_id);
             CREATE INDEX problems_kind ON problems (stage, kind);
-            CREATE VIRTUAL TABLE media_fts USING fts5(title, description, people, name, content='media');
+            CREATE VIRTUAL TABLE media_fts USING fts5(
+                title, description, people, name, album, place, content='media'
+            );
             INSERT INTO media_fts (media_fts) VALUES ('rebuild');
             """
         )
@@ -510,6 +521,8 @@ class Index:
                 self._db.execute(f'CREATE INDEX files_{column.name} ON files ("{column.name}")')
         self._db.executescript(_VIEWS)
         self._db.executescript(f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA analysis_limit = {ANALYSED}; ANALYZE;")
+        # Some rows say that a value has a thousand at most: of what most rows have, that would be far from the truth.
+        self._db.executescript("PRAGMA analysis_limit = 0; ANALYZE media_kind; ANALYZE media_status;")
         self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 

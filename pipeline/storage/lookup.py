@@ -51,6 +51,19 @@ def table_of(index: Path, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         return [column for column, *_ in rows.description], rows.fetchall()
 
 
+def counts_of(index: Path) -> dict[str, int]:
+    """How many rows every table has, but those of the full-text search."""
+    with opened_index(index) as db:
+        names = [
+            name
+            for (name,) in db.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'media_fts%' "
+                "AND name NOT LIKE 'sqlite_%' ORDER BY name"
+            )
+        ]
+        return {name: db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}
+
+
 @contextmanager
 def opened_index(index: Path) -> Iterator[sqlite3.Connection]:
     """A finished index, for reading. Raises UsageError if it is none, or another version's.

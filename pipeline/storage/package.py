@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
 from pipeline.explain import RELATIONS
 from pipeline.record import COLUMNS, FILE_COLUMNS, PARTITION, Column
@@ -115,6 +114,17 @@ TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
             "message": "What is wrong",
         },
         ["stage", "kind"],
+    ),
+    "days": (
+        "Photos and videos by day, as the view timeline has them",
+        {
+            "day": "Day on which they were taken, by the clock of whoever took them",
+            "files": "Photos and videos",
+            "images": "Photos",
+            "videos": "Videos",
+            "bytes": "Size of all (bytes)",
+        },
+        [],
     ),
     "runs": (
         "Every scan into this folder, the last of which made this index",
@@ -241,78 +251,3 @@ def _parquet(folder: Path, table: str) -> dict[str, Any]:
 def _reference(fields: list[str], resource: str, to: list[str]) -> dict[str, Any]:
     """A foreign key; of an empty name, the resource is the one that it stands in."""
     return {"fields": fields, "reference": {"resource": resource, "fields": to}}
-
-
-def datasette_metadata(name: str) -> str:
-    """`metadata.yaml` for Datasette: descriptions, units, facets and canned queries."""
-
-    def table(columns: Sequence[Column], description: str) -> dict[str, Any]:
-        return {
-            "description": description,
-            "columns": {c.name: c.meaning + (f" ({c.unit})" if c.unit else "") for c in columns},
-        }
-
-    metadata = {
-        "title": f"Photo library {name}",
-        "databases": {
-            "index": {
-                "tables": {
-                    "media": table(
-                        [*(c for c in COLUMNS if not pa.types.is_list(c.type)), PEOPLE], "One row per photo or video"
-                    )
-                    | {"facets": ["kind", PARTITION, "model", "album", "status"], "sort_desc": "taken_at"},
-                    "files": table(FILE_COLUMNS, "One row per listed file of any kind") | {"facets": ["state"]},
-                    **{
-                        name: {"description": description, "columns": columns, "facets": facets}
-                        for name, (description, columns, facets) in TABLES.items()
-                    },
-                    **{name: {"description": description} for name, description in VIEWS.items()},
-                },
-                "queries": {
-                    "largest": {
-                        "title": "The largest files",
-                        "sql": "SELECT path, size, mime, taken_at FROM media ORDER BY size DESC LIMIT 100",
-                    },
-                    "person": {
-                        "title": "Pictures of a person",
-                        "sql": "SELECT m.path, m.taken_at FROM media m JOIN media_people USING (file_id) "
-                        "JOIN people p USING (person_id) WHERE p.name = :name ORDER BY m.taken_at",
-                    },
-                    "album": {
-                        "title": "Pictures of an album",
-                        "sql": "SELECT m.path, m.taken_at FROM media m JOIN media_albums USING (file_id) "
-                        "JOIN albums a USING (album_id) WHERE a.title = :title ORDER BY m.taken_at",
-                    },
-                    "albums_of": {
-                        "title": "Albums of a picture, by the end of its path",
-                        "sql": "SELECT path, title FROM photo_albums WHERE path LIKE '%' || :path ORDER BY path, title",
-                    },
-                    "incomplete": {
-                        "title": "Folders that lack something",
-                        "sql": "SELECT * FROM completeness WHERE media_without_sidecar + sidecars_without_media > 0",
-                    },
-                    "conflicts": {
-                        "title": "Dates that contradict each other",
-                        "sql": "SELECT path, message FROM problems WHERE stage = 'date' AND kind = 'conflict' ORDER BY path",
-                    },
-                    "places": {
-                        "title": "Pictures by country and town",
-                        "sql": "SELECT country_code, place, count(*) AS files, min(taken_at) AS first, max(taken_at) AS last "
-                        "FROM media WHERE country_code IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC",
-                    },
-                    "reclaimable": {
-                        "title": "Space that duplicates take",
-                        "sql": "SELECT count(*) AS files, sum(size) AS bytes FROM media WHERE duplicate_of IS NOT NULL",
-                    },
-                    "history": {
-                        "title": "What each scan found, and what had changed since the one before",
-                        "sql": "SELECT started_at, mode, media, bytes, report ->> '$.changes.new' AS new, "
-                        "report ->> '$.changes.changed' AS changed, report ->> '$.changes.moved' AS moved, "
-                        "report ->> '$.changes.removed' AS removed, report ->> '$.changes.metadata' AS metadata "
-                        "FROM runs ORDER BY run_id DESC",
-                    },
-                },
-            }
-        },
-    }
-    return yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120)
