@@ -507,6 +507,33 @@ def _print_findings(found: dict[str, Any]) -> None:
     )
 
 
+@app.command(short_help="Look through the index in your browser.")
+def browse(
+    results: Annotated[str, typer.Argument(metavar="DIR", help="Results of a scan.")],
+    port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1. Default: 8001, or the next that is free.", min=1, max=65535)
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Only print the address; open no browser.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Look through the index in your browser: tables, filters, searches, a map, thumbnails. Nothing is changed.
+
+    The address is for you alone: it is on this machine only, and closed to other users of it. Ctrl-C ends it, with status 0.
+
+    Example: takeout-index browse results/takeout
+    """
+    with _Outcome(debug):
+        from pipeline.problems import RunError
+
+        try:
+            from pipeline.browsing.serving import browse as serve
+        except ModuleNotFoundError as error:
+            if error.name not in ("datasette", "uvicorn"):
+                raise
+            raise RunError("browsing needs Datasette: pip install 'takeout-index[browse]'") from error
+        serve(results, port, not no_open, lambda address: print(address, flush=True), debug)
+
+
 @app.command(short_help="Make a small Takeout, scan it, say what to look at.")
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(

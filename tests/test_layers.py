@@ -129,9 +129,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "storage",
         "timing",
     },
+    "browsing": {"interrupts", "library", "problems", "progress", "record", "storage"},
     "cli": {
         "api",
         "bench",
+        "browsing",
         "comparing",
         "doctor",
         "exporting",
@@ -151,6 +153,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {
     "distributed": {"cluster", "worker"},
     "dask.bag": {"graph"},
+    "datasette": {"browsing"},
+    "uvicorn": {"browsing"},
     "typer": {"cli"},
     "matplotlib": {"pictures"},
     "sqlite3": {"storage"},
