@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import against, archives, pairing, planning, prediction, reading, scans, slow, small
+from benchmarks import against, archives, browsing, pairing, planning, prediction, reading, scans, slow, small
 
 Rows = list[tuple[str, str]]
 
@@ -40,6 +40,12 @@ SECTIONS: dict[str, tuple[Callable[[Path, argparse.Namespace], Any], Callable[[A
     ),
     "reading": (lambda folder, _given: reading.measure(folder), reading.rows),
     "slow": (lambda folder, _given: slow.measure(folder), slow.rows),
+    "browsing": (
+        lambda folder, given: browsing.measure(
+            folder, given.browsed_files, given.browsed_copies, max(given.rounds // 2, 1)
+        ),
+        browsing.rows,
+    ),
     "prediction": (
         lambda folder, given: prediction.measure(folder, 2 * given.small_files, given.files, max(given.rounds // 2, 1)),
         prediction.rows,
@@ -67,6 +73,8 @@ def main() -> None:
     parser.add_argument("--small-files", type=int, default=10_000)
     parser.add_argument("--image-bytes", type=int, default=3_000_000)
     parser.add_argument("--video-bytes", type=int, default=10_000_000)
+    parser.add_argument("--browsed-files", type=int, default=20_000)
+    parser.add_argument("--browsed-copies", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--folder", type=Path, help="where the libraries are made; default: a temporary folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/benchmarks"))
