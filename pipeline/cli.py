@@ -457,7 +457,7 @@ def export(
 @app.command(short_help="Say what is missing, and what to do about it.")
 def doctor(
     results: Annotated[
-        str | None, typer.Argument(metavar="[DIR]", help="Results of a scan, to be looked at too.")
+        str | None, typer.Argument(metavar="DIR", help="Results of a scan, to be looked at too.")
     ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
