@@ -5,6 +5,7 @@ python -m benchmarks --only browsing
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -34,6 +35,7 @@ from pipeline.storage.browsable import QUESTIONS, datasette_metadata
 from pipeline.storage.index import Index
 from pipeline.storage.lookup import counts_of
 from pipeline.storage.package import VIEWS
+from pipeline.storage.published import published_files, report_text
 from pipeline.storage.results import Results, write_media
 from pipeline.synthetic import make_library
 
@@ -65,7 +67,9 @@ def grow(results: Path, copies: int, folder: Path) -> Path:
     write_media(grown, (_copied(rows, copy) for copy in range(copies) for rows in _media(results)), settled)
     (grown.new / "media").rename(folder / "media")
     (folder / "metadata.yaml").write_text(datasette_metadata(folder.name), "utf-8")
-    shutil.copy(results / "run.json", folder)
+    report = json.loads((results / "run.json").read_bytes())
+    report.pop("check")
+    (folder / "run.json").write_text(report_text(report, published_files(folder, ["media"])), "utf-8")
     return folder
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.problems import RunError
 from pipeline.record import COLUMNS
 
 if TYPE_CHECKING:
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 COUNTED = frozenset(column.name for column in COLUMNS if column.facet)
 _NUMBERS = frozenset(c.name for c in COLUMNS if pa.types.is_integer(c.type) or pa.types.is_boolean(c.type))
 
+POSITION = ("longitude", "latitude")
+
 #: Rows of `media` that the page is about which is being made, where `Counts` can count them.
 asked: ContextVar[tuple[Counts, list[Filter]] | None] = ContextVar("asked", default=None)
 
+Numbers: TypeAlias = np.ndarray[Any, Any]
 #: A column and the value that it is to have.
 Filter = tuple[str, str]
 #: A value as SQLite has it, and its rows.
@@ -32,41 +36,56 @@ Count = tuple[str | int, int]
 
 
 class Counts:
-    """The columns of a library that can be counted."""
+    """The columns of a library that can be counted, once they are prepared."""
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, library: Library, rows: int) -> None:
+        """`rows` is how many the index has: Parquet files of others are not of the same scan."""
+        self._library, self._rows = library, rows
         self._reading = threading.Lock()
-        self._positions: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
-        self._columns: dict[str, tuple[np.ndarray[Any, Any], list[str | int]]] = {}
+        self._degrees: dict[str, Numbers] = {}
+        self._columns: dict[str, tuple[Numbers, list[str | int]]] = {}
+
+    def prepare(self, names: Iterable[str]) -> bool:
+        """Read columns, those that have not been read yet all at once. False if they cannot be had."""
+        with self._reading:
+            missing = [name for name in dict.fromkeys(names) if name not in self._columns | self._degrees]
+            if not missing:
+                return True
+            try:
+                table = self._library.arrow(missing)
+            except (RunError, OSError, pa.ArrowException):
+                return False
+            if len(table) != self._rows:
+                return False
+            for name in missing:
+                column = table.column(name)
+                if name in POSITION:
+                    self._degrees[name] = column.to_numpy()
+                    continue
+                found = column.combine_chunks().dictionary_encode()
+                values = [int(v) if isinstance(v, bool) else v for v in found.dictionary.to_pylist()]
+                codes = found.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+                self._columns[name] = codes.astype(np.min_scalar_type(len(values))), values
+            return True
 
     def of(self, column: str, filters: Iterable[Filter], most: int) -> list[Count]:
         """The values of a column in the rows that pass the filters, the most frequent first, `most` of them."""
-        filters = list(filters)
-        self.prepare([column, *(name for name, _ in filters)])
         codes, values = self._columns[column]
-        counts = np.bincount(codes[self._passing(filters)], minlength=len(values) + 1)[
-            : len(values)
-        ]  # the last stands for null
+        null = len(values)
+        counts = np.bincount(codes[self._passing(filters)], minlength=null + 1)[:null]
         order = sorted(np.flatnonzero(counts).tolist(), key=lambda n: (-int(counts[n]), values[n]))
         return [(values[number], int(counts[number])) for number in order[:most]]
 
     def rows(self, filters: Sequence[Filter]) -> int:
         """How many rows pass the filters, of which there is one at least."""
-        self.prepare(name for name, _ in filters)
         return int(np.count_nonzero(self._passing(filters)))
 
-    def positions(self, filters: Sequence[Filter]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def positions(self, filters: Sequence[Filter]) -> tuple[Numbers, Numbers]:
         """Longitudes and latitudes of the rows that pass the filters and have them."""
-        self.prepare(name for name, _ in filters)
-        with self._reading:
-            if self._positions is None:
-                table = self._library.arrow(["longitude", "latitude"])
-                self._positions = table.column(0).to_numpy(), table.column(1).to_numpy()
-        longitudes, latitudes = self._positions
         chosen = self._passing(filters)
-        there = np.isfinite(longitudes[chosen]) & np.isfinite(latitudes[chosen])
-        return longitudes[chosen][there], latitudes[chosen][there]
+        longitudes, latitudes = (self._degrees[name][chosen] for name in POSITION)
+        there = np.isfinite(longitudes) & np.isfinite(latitudes)
+        return longitudes[there], latitudes[there]
 
     def _passing(self, filters: Iterable[Filter]) -> Any:
         """What picks the rows that pass."""
@@ -77,19 +96,6 @@ class Counts:
             found = codes == number if number >= 0 else np.zeros(len(codes), bool)
             passing = found if isinstance(passing, slice) else passing & found
         return passing
-
-    def prepare(self, names: Iterable[str]) -> None:
-        """Read columns, those that have not been read yet all at once."""
-        with self._reading:
-            missing = [name for name in dict.fromkeys(names) if name not in self._columns]
-            if not missing:
-                return
-            table = self._library.arrow(missing)
-            for name in missing:
-                found = table.column(name).combine_chunks().dictionary_encode()
-                values = [int(v) if isinstance(v, bool) else v for v in found.dictionary.to_pylist()]
-                codes = found.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-                self._columns[name] = codes.astype(np.min_scalar_type(len(values))), values
 
 
 def plain_filters(given: Iterable[tuple[str, str]]) -> list[Filter] | None:

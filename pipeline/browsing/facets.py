@@ -20,11 +20,13 @@ class Facets(ColumnFacet):
         configs = self.get_configs()
         names = [each["config"].get("column") or each["config"]["simple"] for each in configs]
         # Of a page that is not the first, Datasette would count only the rows from there on.
-        plain = self.ds.counts and filters is not None and (filters or "_next" in self.request.args)
-        if self.table != "media" or filters is None or not plain or not COUNTED.issuperset(names):
+        plain = filters is not None and (filters or "_next" in self.request.args)
+        counted = False
+        if self.table == "media" and filters is not None and plain and COUNTED.issuperset(names):
+            counted = await asyncio.to_thread(self.ds.counts.prepare, [*names, *(name for name, _ in filters)])
+        if filters is None or not counted:
             found: tuple[list[dict[str, Any]], list[str]] = await super().facet_results()
             return found
-        await asyncio.to_thread(self.ds.counts.prepare, [*names, *(name for name, _ in filters)])
         removable = (each["source"] != "metadata" for each in configs)
         return [await self._facet(*each, filters) for each in zip(names, removable, strict=True)], []
 

@@ -25,10 +25,10 @@ from datasette.utils import (
 from datasette.utils.asgi import NotFound, Response
 from datasette.views.base import ureg
 
-from pipeline.browsing.counts import Counts, Filter, plain_filters
+from pipeline.browsing.counts import POSITION, Counts, Filter, plain_filters
 from pipeline.browsing.points import Cell, Ring, View, cells_of, draw
 
-LATITUDE, LONGITUDE = "latitude", "longitude"
+LONGITUDE, LATITUDE = POSITION
 _ON_EARTH = f"{LATITUDE} BETWEEN -90 AND 90 AND {LONGITUDE} BETWEEN -180 AND 180"  # not what is text, nor null
 #: Degrees by which a link reaches beyond the outermost rows, as SQLite does not read every number back to the last bit.
 _REACH = 1e-6
@@ -76,7 +76,11 @@ async def map_of(request: Any, datasette: Any) -> Response:
 
     filters = plain_filters((key, value) for key in request.args for value in request.args.getlist(key))
     try:
-        if table == "media" and filters is not None and datasette.counts:
+        if (
+            table == "media"
+            and filters is not None
+            and await asyncio.to_thread(datasette.counts.prepare, [*POSITION, *(name for name, _ in filters)])
+        ):
             return await asyncio.to_thread(_drawn_at_once, request, datasette.counts, filters, link)
         return await _drawn(request, database, sql, parameters, link)
     except QueryInterrupted:

@@ -46,8 +46,8 @@ class Opened(Datasette):
         self.stamp = Stamp.of(folder)
         self.library = open_library(folder)
         self.pictures = Pictures(self.library)
-        self.counts = Counts(self.library) if (folder / "media").is_dir() else None
         counts = counts_of(index)
+        self.counts = Counts(self.library, counts["media"])
         inspected = {
             # Datasette would read the whole file for a digest, and count the rows again.
             NAME: {

@@ -5,6 +5,7 @@ What is shown comes from strangers: names, titles, addresses. It stays text; onl
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 from urllib.parse import urlencode
@@ -75,7 +76,8 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, database: 
     if column == "folder" and table == "media" and isinstance(value, str):
         return _link(f"/{database}/media?{urlencode({'folder': value})}", value)
     if column.endswith(("_at", "_local")) and isinstance(value, str) and _TIME.fullmatch(value):
-        return value.replace("T", " ").replace("+00:00", " UTC")
+        moment, _, zone = value.partition("+")
+        return f"{moment.rstrip('0') if '.' in moment else moment}{' UTC' if zone else ''}".replace("T", " ")
     return None
 
 
@@ -155,7 +157,10 @@ class _Table(TableView):
     async def data(self, request: Any, *args: Any, **options: Any) -> Any:
         """As Datasette, but that rows are counted by `Counts` where it can."""
         filters = plain_filters((key, value) for key in request.args for value in request.args.getlist(key))
-        counted = request.url_vars["table"] == "media" and filters and self.ds.counts
+        names = [name for name, _ in filters or ()]
+        counted = (
+            request.url_vars["table"] == "media" and names and await asyncio.to_thread(self.ds.counts.prepare, names)
+        )
         mark = asked.set((self.ds.counts, filters) if counted and filters else None)
         try:
             return await super().data(request, *args, **options)

@@ -57,8 +57,7 @@ def browse(
 
         def tell() -> None:
             ready(address)
-            if opened.counts:  # what the first filter asks for
-                threading.Thread(target=opened.counts.prepare, args=(FACETS,)).start()
+            threading.Thread(target=opened.counts.prepare, args=(FACETS,)).start()  # what the first filter asks for
             if show and _has_desktop():
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
