@@ -25,7 +25,7 @@ from pipeline.takeout.names import split_extension, title_agrees
 from pipeline.takeout.sidecar import Sidecar
 
 #: Schema version of the results (`PRAGMA user_version`); raised when a column's name, type or meaning changes.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 UTC_TIME = pa.timestamp("us", tz="UTC")
 WALL_CLOCK = pa.timestamp("us")
