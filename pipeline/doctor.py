@@ -11,6 +11,7 @@ import platform
 import re
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -281,9 +282,16 @@ def _folder(name: str, folder: Path, state: str, advice: str) -> Finding:
     return Finding("machine", name, "ok", said)
 
 
-def _processes() -> Iterator[Finding]:
-    import multiprocessing
+_FORKSERVER = """
+import multiprocessing
+process = multiprocessing.get_context("forkserver").Process(target=int)
+process.start()
+process.join()
+raise SystemExit(process.exitcode)
+"""
 
+
+def _processes() -> Iterator[Finding]:
     from pipeline.cluster import why_not_here
     from pipeline.forked import Forked
     from pipeline.limits import Limits
@@ -299,10 +307,9 @@ def _processes() -> Iterator[Finding]:
     with Forked(os.getpgid) as child:
         child.call(0, PATIENCE)
     yield Finding("machine", "fork", "ok", "works")
-    process = multiprocessing.get_context("forkserver").Process(target=int)
-    process.start()
-    process.join(PATIENCE)
-    works = process.exitcode == 0
+    # In a program of its own: a process has one server, and this one's may be another's.
+    program = [sys.executable, "-c", _FORKSERVER]
+    works = subprocess.run(program, capture_output=True, timeout=PATIENCE, check=False).returncode == 0
     yield Finding(
         "machine", "forkserver", "ok" if works else "note", "works" if works else "does not", "" if works else advice
     )
