@@ -29,7 +29,7 @@ from pipeline.record import FILES, PARTITION, RECORD
 from pipeline.storage.durable import put_in_place, whole_file
 from pipeline.storage.lookup import opened_index
 from pipeline.storage.parts import is_inside, real_path
-from pipeline.storage.published import read_report
+from pipeline.storage.published import refuse_input
 from pipeline.storage.results import REPEATING, index_of, write_years
 
 #: Formats, by the ending of the output's name; `GZIP` and `ZSTD` may follow those of text.
@@ -201,10 +201,7 @@ class Target:
         where = "choose another place with -o"
         if is_inside(str(self.path), str(results)):
             raise UsageError(f"{self.path} lies among the results in {results}, which hold nothing else: {where}")
-        found = read_report(results / "run.json")
-        for place in found[0]["input_paths"] if found else ():
-            if Path(place).is_dir() and is_inside(str(self.path), place):
-                raise UsageError(f"{self.path} lies inside the library {place}, which is only ever read: {where}")
+        refuse_input(self.path, results)
         if not os.path.lexists(self.path):
             return
         if self.is_folder != self.path.is_dir() or not (self.path.is_dir() or self.path.is_file()):

@@ -29,6 +29,8 @@ from pipeline.panels import INK, STYLE, Note, Panel, plain
 from pipeline.problems import OutputError, RunError, UsageError
 from pipeline.progress import Silent, Watch
 from pipeline.storage.durable import whole_file
+from pipeline.storage.parts import is_inside, real_path
+from pipeline.storage.published import refuse_input
 from pipeline.storage.results import REPORT
 
 MARK = b"<!-- takeout-index report -->"
@@ -73,10 +75,14 @@ def _target(library: Library, output: str | os.PathLike[str] | None, force: bool
     path = Path(output).expanduser() if output is not None else library.folder / REPORT
     if path.is_dir():
         path = path / REPORT
-    if path.parent.resolve() == library.folder.resolve() and path.name != REPORT:
+    real = Path(real_path(path))
+    if is_inside(str(real), real_path(library.folder)) and real != Path(real_path(library.folder), REPORT):
         raise UsageError(
             f"{path} would lie among the results, which hold but one report, {REPORT}: give another folder"
         )
+    refuse_input(real, library.folder)
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file, but a pipe or device: give another name")
     if path.exists() and not force:
         with path.open("rb") as file:
             if MARK not in file.read(200):

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import stat
 from base64 import b64encode
 from datetime import UTC, datetime
@@ -215,6 +216,18 @@ def test_nothing_is_replaced_unasked_and_nothing_else_ever(results: Path, synthe
             export(results, path, few, "csv" if path.suffix or path == pipe else None, force=True)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "a.csv", "pipe"]
     assert (folder / "mine.txt").exists() and not (results / "a.csv").exists()
+
+
+def test_an_archive_that_was_scanned_is_never_replaced(tmp_path: Path) -> None:
+    write_tree(tmp_path / "in", {"Takeout/Google Photos/a/a.jpg": b"x"})
+    archive = Path(shutil.make_archive(str(tmp_path / os.fsdecode(b"caf\xe9")), "zip", tmp_path / "in"))
+    before = archive.read_bytes()
+    scan([archive], tmp_path / "out", quiet=True)
+    (tmp_path / "link.csv").symlink_to(archive)
+    for path in (archive, tmp_path / "link.csv"):
+        with pytest.raises(UsageError, match="only ever read"):
+            export(tmp_path / "out", path, form="csv", force=True)
+    assert archive.read_bytes() == before
 
 
 def test_an_export_that_fails_leaves_what_was_there(results: Path, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import re
 import stat
+import tarfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -200,6 +202,22 @@ def test_only_an_earlier_report_is_replaced(results: Path, tmp_path: Path) -> No
     assert report(results, mine, thumbnails=False) == mine
     with pytest.raises(UsageError, match="among the results"):
         report(results, results / "other.html")
+
+
+def test_neither_inputs_nor_results_nor_pipes_are_written(synthetic: Path, tmp_path: Path) -> None:
+    pipe, archive, out = tmp_path / "pipe", tmp_path / "in.tar", tmp_path / "out"
+    os.mkfifo(pipe)
+    with tarfile.open(archive, "w") as file:
+        file.add(synthetic / "Takeout", "Takeout")
+    before = archive.read_bytes()
+    scan([archive], out, quiet=True)
+    for path in (pipe, archive, out / "media" / "report.html", out / "other.html"):
+        with pytest.raises(UsageError, match="another"):
+            report(out, path, thumbnails=False, force=True)
+    assert pipe.is_fifo() and archive.read_bytes() == before
+    scan([synthetic], out, quiet=True)
+    with pytest.raises(UsageError, match="only ever read"):
+        report(out, synthetic / "report.html", thumbnails=False)
 
 
 def test_a_missing_extra_is_named(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 
 from zlib_ng import zlib_ng
 
+from pipeline.item import stored_text
+from pipeline.problems import UsageError
+from pipeline.storage.parts import is_inside
+
 #: Bytes read at a time.
 BLOCK = 1 << 20
 
@@ -61,6 +65,15 @@ def read_report(path: Path) -> tuple[dict[str, Any], dict[str, Published]] | Non
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return whole, files
+
+
+def refuse_input(path: Path, results: Path) -> None:
+    """Raises UsageError if the resolved path is one of the inputs that were scanned into `results`, or lies inside of one."""
+    found = read_report(results / "run.json")
+    for place in found[0]["input_paths"] if found else ():
+        if is_inside(stored_text(str(path)), place):
+            where = f"is the input {place}" if str(path) == place else f"lies inside the library {place}"
+            raise UsageError(f"{path} {where}, which is only ever read: choose another place with -o")
 
 
 def are_whole(folder: Path, files: Mapping[str, Published]) -> bool:
