@@ -385,6 +385,31 @@ def test_sql_ends_in_time_and_memory(served: str) -> None:
     assert get(served, "/index.json?sql=select+1")[0] == 200
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "/index/media?size__gt=9**9**9**9",  # with units, Datasette would work that out
+        "/index/media?taken_year=\u00b2",
+        f"/index/media?taken_year={'9' * 5000}",
+        "/-/thumbnail/0123456789abcdef?size=\u00b2",
+        "/-/map/index/media?_map_width=\u00b2",
+        "/-/map/index/media?size__gt=9**9**9**9",
+    ],
+)
+def test_numbers_that_are_none_are_texts_like_others(served: str, page: str) -> None:
+    assert get(served, quote(page, safe="/?=&-_"))[0] in (200, 204)
+
+
+def test_units_of_a_metadata_file_are_passed_over(synthetic: Path, tmp_path: Path) -> None:
+    scan(synthetic, tmp_path / "out", quiet=True)
+    path = tmp_path / "out" / "metadata.yaml"
+    metadata = yaml.safe_load(path.read_text("utf-8"))
+    metadata["databases"]["index"]["tables"]["media"]["units"] = {"size": "byte"}
+    path.write_text(yaml.safe_dump(metadata), "utf-8")
+    with serving(tmp_path / "out") as (address, _):
+        assert get(address, "/index/media?size__gt=9**9**9**9")[0] == 200
+
+
 def test_new_results_are_shown_when_they_are_there(tmp_path: Path, synthetic: Path) -> None:
     photos, folder = tmp_path / "library", tmp_path / "results"
     files = {f"Takeout/Google Photos/Photos from 2019/{n}.jpg": bytes([n] * 50) for n in range(3)}

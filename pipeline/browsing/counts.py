@@ -5,6 +5,7 @@ Columns are read from Parquet when they are first asked for, as the number of ea
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 #: Columns of which values are counted.
 COUNTED = frozenset(column.name for column in COLUMNS if column.facet)
 _NUMBERS = frozenset(c.name for c in COLUMNS if pa.types.is_integer(c.type) or pa.types.is_boolean(c.type))
+
+#: A whole number that is written as SQLite would write it.
+_NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 
 POSITION = ("longitude", "latitude")
 
@@ -108,7 +112,7 @@ def plain_filters(given: Iterable[tuple[str, str]]) -> list[Filter] | None:
             continue
         column = key.removesuffix("__exact")
         # SQLite takes "02" for the number 2.
-        if column not in COUNTED or (column in _NUMBERS and not (value.isdigit() and str(int(value)) == value)):
+        if column not in COUNTED or (column in _NUMBERS and not _NUMBER.fullmatch(value)):
             return None
         filters.append((column, value))
     return filters

@@ -23,7 +23,6 @@ from datasette.utils import (
     validate_sql_select,
 )
 from datasette.utils.asgi import NotFound, Response
-from datasette.views.base import ureg
 
 from pipeline.browsing.counts import POSITION, Counts, Filter, plain_filters
 from pipeline.browsing.points import Cell, Ring, View, cells_of, draw
@@ -118,7 +117,7 @@ def _drawn_at_once(request: Any, counts: Counts, filters: list[Filter], link: Ca
 
 def _width(request: Any) -> int:
     wanted = request.args.get("_map_width") or ""
-    return int(wanted) if wanted.isdigit() and len(wanted) < 5 else 960
+    return int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 5 else 960
 
 
 def _figure(view: View, cells: list[Cell], link: Callable[[Cell], str]) -> Response:
@@ -137,8 +136,7 @@ async def _rows_of_table(request: Any, datasette: Any, database: Any, table: str
         if not (key.startswith("_") and "__" not in key)
         for value in request.args.getlist(key)
     ]
-    units = datasette.table_metadata(database.name, table).get("units", {})
-    clauses, parameters = Filters(sorted(given), units, ureg).build_where_clauses(table)
+    clauses, parameters = Filters(sorted(given)).build_where_clauses(table)
     for hook in pm.hook.filters_from_request(request=request, table=table, database=database.name, datasette=datasette):
         found = await await_me_maybe(hook)
         if found:

@@ -80,6 +80,6 @@ def placeholder(word: str, reason: str) -> bytes:
 async def picture_of(request: Any, datasette: Any) -> Response:
     """The page of a thumbnail."""
     wanted = request.args.get("size")
-    size = int(wanted) if wanted and wanted.isdigit() and int(wanted) in SIZES else SIZES[0]
+    size = next((size for size in SIZES if str(size) == wanted), SIZES[0])
     body, kind = await datasette.pictures.get(request.url_vars["file_id"], size)
     return Response(body, headers={"cache-control": f"private, max-age={FRESH_S}"}, content_type=kind)

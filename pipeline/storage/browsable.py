@@ -19,7 +19,8 @@ FACET_SIZE = 10
 #: Facets of `media` that are shown at first; every other is a click away.
 FACETS = ("kind", PARTITION, "model", "album", "country_code", "status")
 
-#: By table: the order of its rows, what a row is called where others refer to it, units that people may write in filters.
+#: By table: the order of its rows, what a row is called where others refer to it. No `units`: with these, Datasette works out
+#: what stands in a filter, as 9**9**9**9, which never ends.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "media": {
         "sort_desc": "taken_at",
@@ -28,15 +29,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "facet_size": FACET_SIZE,
         "fts_table": "media_fts",
         "fts_pk": "rowid",
-        "units": {"size": "byte"},
     },
-    "files": {"sort": "path", "facets": ["state", "part"], "facet_size": FACET_SIZE, "units": {"size": "byte"}},
-    "folders": {"sort": "folder", "units": {"bytes": "byte"}},
+    "files": {"sort": "path", "facets": ["state", "part"], "facet_size": FACET_SIZE},
+    "folders": {"sort": "folder"},
     "albums": {"sort": "title", "label_column": "title"},
     "people": {"sort": "name", "label_column": "name"},
     "comments": {"sort_desc": "created_at"},
     "problems": {"facet_size": FACET_SIZE},
-    "runs": {"sort_desc": "run_id", "units": {"bytes": "byte"}},
+    "runs": {"sort_desc": "run_id"},
     "days": {"hidden": True},
 }
 
@@ -235,7 +235,7 @@ QUESTIONS: tuple[Question, ...] = (
 
 
 def datasette_metadata(name: str) -> str:
-    """`metadata.yaml` for Datasette: descriptions, units, facets, orders, and questions with their parameters."""
+    """`metadata.yaml` for Datasette: descriptions, facets, orders, and questions with their parameters."""
     tables: dict[str, dict[str, Any]] = {
         "media": _table("One row per photo or video", _described([*_scalars(COLUMNS), PEOPLE])),
         "files": _table("One row per listed file of any kind", _described(FILE_COLUMNS)),
