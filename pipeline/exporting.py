@@ -28,6 +28,7 @@ from pipeline.progress import Silent, Watch
 from pipeline.record import FILES, PARTITION, RECORD
 from pipeline.storage.durable import put_in_place, whole_file
 from pipeline.storage.lookup import opened_index
+from pipeline.storage.opened import Opened
 from pipeline.storage.parts import is_inside, real_path
 from pipeline.storage.published import refuse_input
 from pipeline.storage.results import REPEATING, index_of, write_years
@@ -292,7 +293,12 @@ def _read(folder: Path, choice: Choice, schema: pa.Schema) -> Iterator[pa.Table]
         for setting in _LOCKED:
             database.execute(f"SET {setting}")
         for name, paths in files.items():
-            database.read_parquet(paths, hive_partitioning=name == "media").create_view(name)
+            if name == "media" and any(step.startswith(f"{PARTITION}=") for step in folder.parts):
+                database.register(
+                    name, Opened.of(folder).media_dataset()
+                )  # DuckDB would take the year from a folder above
+            else:
+                database.read_parquet(paths, hive_partitioning=name == "media").create_view(name)
         found = database.table(choice.table)
         try:
             if choice.where is not None:

@@ -19,7 +19,7 @@ from pipeline import open_library, scan
 from pipeline.exporting import Choice, export
 from pipeline.location import DROPPED, QUOTED, too_fine, with_rounded_places, without_places
 from pipeline.problems import UsageError
-from pipeline.record import FILES, RECORD
+from pipeline.record import FILES, PARTITION, RECORD
 from tests.conftest import Run, files_rows, media_rows, write_tree
 
 
@@ -126,6 +126,16 @@ def test_an_opened_library_exports_itself(results: Path, rows: list[dict[str, An
     found = open_library(results).export(tmp_path / "a.txt", format="csv", where="favorited", columns=["path"])
     assert found["rows"] == sum(bool(row["favorited"]) for row in rows) > 0
     assert len((tmp_path / "a.txt").read_text().splitlines()) == found["rows"] + 1
+
+
+def test_a_folder_above_that_is_called_as_a_year_tells_none(
+    results: Path, rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    there = tmp_path / f"{PARTITION}=7" / "a[b]*'"
+    shutil.copytree(results, there)
+    export(there, tmp_path / "a.jsonl", Choice(columns=["path", PARTITION], where=f"{PARTITION} <> 7"))
+    lines = (tmp_path / "a.jsonl").read_text("utf-8").splitlines()
+    assert sorted(json.loads(line)[PARTITION] for line in lines) == sorted(row[PARTITION] for row in rows)
 
 
 def test_the_files_are_exported_as_well(results: Path, tmp_path: Path) -> None:
