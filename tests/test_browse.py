@@ -30,7 +30,7 @@ from pipeline.browsing.counts import COUNTED, plain_filters
 from pipeline.browsing.points import View
 from pipeline.settings import Settings
 from pipeline.storage.browsable import QUESTIONS
-from pipeline.storage.reading import for_strangers
+from pipeline.storage.reading import for_strangers, only_reading
 from tests.conftest import Run, write_tree
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
@@ -383,6 +383,38 @@ def test_sql_ends_in_time_and_memory(served: str) -> None:
     assert get(served, f"/index.json?{urlencode({'sql': endless})}")[0] == 400
     assert get(served, f"/index.json?{urlencode({'sql': 'SELECT length(zeroblob(1000000000))'})}")[0] == 400
     assert get(served, "/index.json?sql=select+1")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "instr(s, substr(s, 1, 8000000) || '1')",
+        "replace(s, substr(s, 1, 8000000) || '1', 'x')",
+        "trim(s, replace(s, '0', '1') || '0')",
+        "json_patch(s, s)",
+        "replace(s, '0', s)",
+    ],
+)
+def test_no_function_takes_the_square_of_what_it_is_given(served: str, call: str) -> None:
+    sql = f"WITH long (s) AS (SELECT hex(zeroblob(8000000))) SELECT length({call}) FROM long"
+    assert get(served, f"/index.json?{urlencode({'sql': sql})}")[0] in (200, 400)
+
+
+def test_functions_of_ours_answer_as_those_of_sqlite() -> None:
+    values: tuple[object, ...] = (None, "", "a", "banana", "äöä", b"an", b"ban", 11, 1.5)
+    with closing(sqlite3.connect(":memory:")) as theirs, closing(sqlite3.connect(":memory:")) as ours:
+        only_reading(ours)
+        for one in values:
+            for two in values:
+                for call in (
+                    "instr(?1, ?2)",
+                    "replace(?1, ?2, 'xy')",
+                    "trim(?1, ?2)",
+                    "ltrim(?1, ?2)",
+                    "rtrim(?1, ?2)",
+                ):
+                    found = [each.execute(f"SELECT {call}", (one, two)).fetchone() for each in (ours, theirs)]
+                    assert found[0] == found[1], (call, one, two)
 
 
 @pytest.mark.parametrize(
