@@ -91,3 +91,8 @@ def test_damaged_and_unfinished_results_are_told(results: Path, tmp_path: Path, 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="takeout-index scan"):
         examine(tmp_path)
+
+
+def test_a_pipe_in_place_of_a_report_is_not_waited_for(run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.json")
+    assert "run.json is not as it was written" in run("doctor", tmp_path).stdout

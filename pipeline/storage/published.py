@@ -57,6 +57,8 @@ def report_text(report: Mapping[str, Any], files: Mapping[str, Published]) -> st
 
 def read_report(path: Path) -> tuple[dict[str, Any], dict[str, Published]] | None:
     """The report, and what was published with it; None if there is none that is as it was written."""
+    if not path.is_file():  # a pipe would be waited for without end
+        return None
     try:
         whole = json.loads(path.read_bytes())
         if whole.pop("check") != _check(whole):
