@@ -94,6 +94,16 @@ def files_rows(results: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (str(row["path"]), str(row["part"])))
 
 
+def of_multiprocessing(child: Any) -> bool:
+    """It is the fork server or the resource tracker, which live as long as the program that started them."""
+    import psutil
+
+    try:
+        return child.ppid() == os.getpid() and "from multiprocessing." in " ".join(child.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):  # it has ended meanwhile
+        return False
+
+
 @pytest.fixture
 def no_leftovers() -> Iterator[None]:
     """No process of ours outlives the test."""
@@ -101,8 +111,6 @@ def no_leftovers() -> Iterator[None]:
 
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     yield
-    # multiprocessing's own two live as long as the program that started them: the fork server and the resource tracker
-    own = [child.pid for child in psutil.Process().children() if "from multiprocessing." in " ".join(child.cmdline())]
-    left = [child for child in psutil.Process().children(recursive=True) if child.pid not in {*before, *own}]
-    _, alive = psutil.wait_procs(left, timeout=10)
+    started = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    _, alive = psutil.wait_procs([child for child in started if not of_multiprocessing(child)], timeout=10)
     assert alive == []

@@ -240,7 +240,14 @@ def test_the_overview_is_kept_without_outputs() -> None:
 
 def test_all_packages_are_installed_and_the_notebooks_with_them() -> None:
     """They are listed by hand, as the notebooks lie elsewhere than where they are installed."""
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    folders = {path.parent for path in (ROOT / "pipeline").rglob("*") if path.is_file() and path.suffix != ".pyc"}
-    found = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
-    assert sorted(listed) == sorted({*found, "pipeline.notebooks"})
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages, data = setuptools["packages"], setuptools["package-data"]
+    assert "pipeline.notebooks" in packages
+    for path in (ROOT / "pipeline").rglob("*"):
+        if not path.is_file() or path.suffix == ".pyc":
+            continue
+        names = path.relative_to(ROOT).parts
+        length = max(n for n in range(1, len(names)) if ".".join(names[:n]) in packages)
+        inside = Path(*names[length:])
+        patterns = ["*.py", *data.get(".".join(names[:length]), ())]
+        assert any(inside.match(each) and len(Path(each).parts) == len(inside.parts) for each in patterns), path
