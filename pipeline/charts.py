@@ -101,7 +101,11 @@ def _bundle(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     """A chart as notebooks are given it: its specification, and a picture for those that know no Vega-Lite 6."""
     import vl_convert
 
-    placed = spec | {"width": WIDTH} if spec.get("width") == "container" else spec
+    placed = spec
+    if (
+        spec.get("width") == "container"
+    ):  # within which Vega-Lite keeps names of bars too; a plain width is that of bars alone
+        placed = spec | {"width": WIDTH, "autosize": {"type": "fit-x", "contains": "padding"}}
     return {
         "application/vnd.vegalite.v6+json": spec,
         "image/svg+xml": vl_convert.vegalite_to_svg(placed),

@@ -1,6 +1,7 @@
 """Charts and panels of small frames: what they carry, say and leave out."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,13 @@ def test_outlines_are_closed_rings_on_the_globe() -> None:
 def test_a_notebook_without_our_vega_lite_shows_a_picture() -> None:
     bundle = charts._bundle(drawn(charts.over_time(KINDS)))
     assert bundle["image/svg+xml"].startswith("<svg")
-    assert bundle["text/plain"].startswith("Photos and videos by month")
+
+
+def test_a_picture_is_no_wider_for_long_names() -> None:
+    frame = pd.DataFrame({"album": ["Hiking, running and everything else that we did outdoors"], "files": [11]})
+    picture = charts._bundle(drawn(charts.ranking(frame, "album", what="albums")))["image/svg+xml"]
+    (width,) = re.findall(r'<svg[^>]* width="(\d+)"', picture)
+    assert int(width) <= charts.WIDTH  # JupyterLab cuts off what is wider than its cells
 
 
 def test_panels_keep_names_as_text() -> None:
