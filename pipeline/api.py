@@ -618,15 +618,11 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
     from pipeline.rereading import rereading
     from pipeline.storage.lookup import opened_index
     from pipeline.storage.recorded import RecordedFiles
-    from pipeline.storage.results import index_of
+    from pipeline.storage.results import results_of
     from pipeline.verifying import Comparison, Lost
 
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
-    index = index_of(results)
-    if not index.is_file():
-        raise UsageError(
-            f"there are no results of a scan in {index.parent}: takeout-index scan INPUT... -o DIR makes some"
-        )
+    index = results_of(results) / "index.sqlite"
     threads = settings.threads or cores()
     with opened_index(index) as db:
         recorded = RecordedFiles(db)

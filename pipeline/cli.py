@@ -406,7 +406,7 @@ def export(
         str | None, typer.Option(metavar="SQL", help='A condition over all columns: "taken_year = 2019 AND favorited".')
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Columns, in this order. Default: all; docs/export.md.")
+        str | None, typer.Option(metavar="A,B,…", help="Columns, in this order. Default: all; docs/schema.md.")
     ] = None,
     table: Annotated[str, typer.Option(help="media or files.", autocompletion=_tables)] = "media",
     drop_location: Annotated[
@@ -523,14 +523,14 @@ def browse(
     Example: takeout-index browse results/takeout
     """
     with _Outcome(debug):
-        from pipeline.problems import RunError
+        from pipeline.problems import RunError, to_install
 
         try:
             from pipeline.browsing.serving import browse as serve
         except ModuleNotFoundError as error:
             if error.name not in ("datasette", "uvicorn"):
                 raise
-            raise RunError("browsing needs Datasette: pip install 'takeout-index[browse]'") from error
+            raise RunError(f"browsing needs Datasette: {to_install('takeout-index[browse]')}") from error
         serve(results, port, not no_open, lambda address: print(address, flush=True), debug)
 
 
@@ -552,16 +552,21 @@ def demo(
     with _Outcome(debug, _UNPUBLISHED):
         import shutil
 
-        from pipeline.problems import UsageError
+        from pipeline.problems import OutputError, UsageError
         from pipeline.synthetic import make_library
 
         settings = _settings({"mode": mode}, None, defaults={"mode": "parallel"})
         library, results = output / "library", output / "index"
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"{_shown(output)} is a file; give a folder with -o")
         if output.exists() and not (output / "library.truth.jsonl").exists() and any(output.iterdir()):
             raise UsageError(f"{_shown(output)} holds other files; give another folder with -o")
         shutil.rmtree(library, ignore_errors=True)
-        output.mkdir(parents=True, exist_ok=True)
-        library.mkdir()
+        try:
+            library.mkdir(parents=True)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise OutputError(f"cannot write {_shown(output)}: {reason}; give another folder with -o") from error
         if not quiet:
             _say(f"making a synthetic Takeout of {files:,} photos and videos in {_shown(library)}")
         make_library(library, files=files)

@@ -28,7 +28,7 @@ from zlib_ng import zlib_ng
 from pipeline.limits import Limits, limited
 from pipeline.media.embedded import previews
 from pipeline.media.sniff import SNIFFED, sniff
-from pipeline.problems import MediaError, Problem, noting
+from pipeline.problems import MediaError, Problem, noting, to_install
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -255,7 +255,7 @@ def _image(order: Order, descriptor: int) -> Image:
     if whole is None:
         form = sniff(data[:SNIFFED])
         if form == "heif" and "HEIF" not in _known():
-            raise MediaError("no_decoder: HEIC is read by pi-heif: pip install 'takeout-index[notebook]'")
+            raise MediaError(f"no_decoder: HEIC is read by pi-heif: {to_install('takeout-index[notebook]')}")
         raise MediaError("no_picture: no picture is found in it" if form else "no_picture: it is no picture")
     return _small(whole, order.longest)
 

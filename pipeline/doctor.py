@@ -22,7 +22,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline.problems import UsageError
+from pipeline.problems import UsageError, to_install
 
 #: How a thing is: `ok`; a `note` is worth knowing, or limits something; what a scan needs is `missing`; results are `damaged`.
 STATES = ("ok", "note", "missing", "damaged")
@@ -66,7 +66,9 @@ def examine(results: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """
     found = [finding for group, name, check in _CHECKS for finding in _answer(group, name, check)]
     if results is not None:
-        found += _results(Path(results).expanduser())
+        from pipeline.storage.parts import real_path
+
+        found += _results(Path(real_path(results)))
     counts = {state: sum(each.state == state for each in found) for state in STATES}
     return {
         "healthy": not (counts["missing"] or counts["damaged"]),
@@ -84,7 +86,7 @@ def _answer(group: str, name: str, check: Check) -> list[Finding]:
         return [Finding(group, name, "missing", f"{type(error).__name__}: {error}", _REINSTALL)]
 
 
-_REINSTALL = "install it again: pip install --force-reinstall takeout-index, or make install in its folder"
+_REINSTALL = "install it again: make clean install in its folder"
 
 
 def _versions() -> Iterator[Finding]:
@@ -101,7 +103,7 @@ def _versions() -> Iterator[Finding]:
         "takeout-index",
         "ok" if version else "note",
         version or "not installed: it runs from its folder",
-        "" if version else "pip install -e . in its folder makes the command takeout-index",
+        "" if version else f"{to_install('-e', '.')} in its folder makes the command takeout-index",
     )
 
 
@@ -112,7 +114,7 @@ def _libraries() -> Iterator[Finding]:
     for name, wanted in _required(None):
         version = _version(name)
         if version is None:
-            yield Finding("libraries", name, "missing", "is not installed", f"pip install '{wanted}'")
+            yield Finding("libraries", name, "missing", "is not installed", to_install(wanted))
             continue
         with Forked(_import) as child:
             try:
@@ -122,7 +124,7 @@ def _libraries() -> Iterator[Finding]:
                 reason = f"cannot be imported: the process died ({death})"
             except Exception as error:
                 reason = f"cannot be imported: {type(error).__name__}: {error}"
-        advice = f"pip install --force-reinstall '{wanted}'" if reason else ""
+        advice = to_install("--force-reinstall", wanted) if reason else ""
         yield Finding("libraries", name, "missing" if reason else "ok", f"{version} {reason}".strip(), advice)
 
 
@@ -166,7 +168,8 @@ def _extras() -> Iterator[Finding]:
         needed = [name for name, _ in _required(extra)]
         lacking = [name for name in needed if _version(name) is None]
         said = f"lacks {', '.join(lacking)}" if lacking else ", ".join(f"{name} {_version(name)}" for name in needed)
-        advice = f"for {use}: pip install 'takeout-index[{extra}]', or make install in its folder" if lacking else ""
+        command = to_install(f"takeout-index[{extra}]")
+        advice = f"for {use}: {command}, or make install in its folder" if lacking else ""
         yield Finding("extras", extra, "note" if lacking else "ok", said, advice)
     ffmpeg = shutil.which("ffmpeg")
     yield Finding("extras", "ffmpeg", "ok", ffmpeg or "not there, and not needed")
@@ -180,7 +183,7 @@ def _libmagic() -> Finding:
     if mime == "image/png":
         return Finding("readers", "libmagic", "ok", "knows a PNG from its bytes")
     return Finding(
-        "readers", "libmagic", "missing", f"takes a PNG for {mime}", "pip install --force-reinstall pylibmagic"
+        "readers", "libmagic", "missing", f"takes a PNG for {mime}", to_install("--force-reinstall", "pylibmagic")
     )
 
 
@@ -196,7 +199,7 @@ def _mediainfo() -> Finding:
     with Forked(_can_parse) as child:
         if child.call(None, PATIENCE):
             return Finding("readers", "MediaInfo", "ok", "can be loaded")
-    advice = "pip install --force-reinstall pymediainfo, or libmediainfo by the system's packages"
+    advice = f"{to_install('--force-reinstall', 'pymediainfo')}, or libmediainfo by the system's packages"
     return Finding("readers", "MediaInfo", "missing", "its library cannot be loaded: no MKV, AVI, MTS", advice)
 
 
@@ -393,11 +396,11 @@ def _results(folder: Path) -> Iterator[Finding]:
     from pipeline.record import SCHEMA_VERSION
     from pipeline.storage.lookup import schema_of
     from pipeline.storage.published import are_whole, read_report
-    from pipeline.storage.results import READY, Results
+    from pipeline.storage.results import READY, Results, results_of
 
     results = Results(folder)
-    if not (folder / "run.json").exists() and not results.work.exists():
-        raise UsageError(f"{folder} holds no results of a scan: takeout-index scan INPUT... -o {folder}")
+    if not os.access(results.work, os.F_OK):
+        results_of(folder)
     again = f"takeout-index scan INPUT... -o {folder}"
     if (results.new / READY).exists():
         yield Finding(

@@ -31,7 +31,7 @@ from pipeline.storage.lookup import opened_index
 from pipeline.storage.opened import Opened
 from pipeline.storage.parts import is_inside, real_path
 from pipeline.storage.published import refuse_input
-from pipeline.storage.results import REPEATING, index_of, write_years
+from pipeline.storage.results import REPEATING, results_of, write_years
 
 #: Formats, by the ending of the output's name; `GZIP` and `ZSTD` may follow those of text.
 FORMATS = {
@@ -119,9 +119,7 @@ def export(
     an export has written. Returns what was written: format, columns, rows, bytes. Raises UsageError or OutputError.
     """
     choice, watch = choice or Choice(), watch or Silent()
-    folder = index_of(Path(results).expanduser()).parent
-    if not (folder / "run.json").exists():
-        raise UsageError(f"{folder} holds no results of a scan: takeout-index scan INPUT... -o {folder}")
+    folder = results_of(results)
     with opened_index(folder / "index.sqlite"):
         pass  # results of another version are refused
     target = Target.of(output, form, choice)

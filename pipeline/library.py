@@ -21,7 +21,7 @@ from pipeline.record import FILES, PARTITION, RECORD
 from pipeline.settings import Settings
 from pipeline.storage.lookup import opened_index, table_of
 from pipeline.storage.opened import Opened
-from pipeline.storage.results import index_of
+from pipeline.storage.results import results_of
 from pipeline.summary import amount
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def open_library(place: AnyPath) -> Library:
     What a killed run had finished, and not quite put in place, is put in place. Raises UsageError if there are no results, or
     if another version of this program has written them, with what to do then.
     """
-    folder = index_of(place).parent
-    if not (folder / "run.json").exists():
-        raise UsageError(f"{place} holds no results of a scan: takeout-index scan INPUT... -o {place}")
+    folder = results_of(place)
     with opened_index(folder / "index.sqlite"):
         pass
     return Library(folder)

@@ -7,8 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pipeline.problems import to_install
+
 #: How to get what draws.
-ADVICE = "pip install 'takeout-index[bench]'"
+ADVICE = to_install("takeout-index[bench]")
 _OURS, _THEIRS, _DISK, _INK = "#0b6e99", "#b0562b", "#6b7280", "#1f2937"
 _FEWEST, _MOST = 100, 1_000_000
 

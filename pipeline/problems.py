@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
+import sys
 from dataclasses import dataclass, replace
 
 #: Kinds of problems that may be gone another time, though the file is the same: rights, disks, a file that was being written.
@@ -51,6 +53,11 @@ class UsageError(RunError):
 
 class OutputError(RunError):
     """Results that cannot be written."""
+
+
+def to_install(*what: str) -> str:
+    """The command that installs it for the Python that runs this: the first pip that a shell finds is often another's."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *what])
 
 
 class MediaError(Exception):

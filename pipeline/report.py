@@ -26,7 +26,7 @@ from typing import Any
 
 from pipeline.library import Library, open_library
 from pipeline.panels import INK, STYLE, Note, Panel, plain
-from pipeline.problems import OutputError, RunError, UsageError
+from pipeline.problems import OutputError, RunError, UsageError, to_install
 from pipeline.progress import Silent, Watch
 from pipeline.storage.durable import whole_file
 from pipeline.storage.parts import is_inside, real_path
@@ -54,7 +54,7 @@ def report(
     library = open_library(place)
     path = _target(library, output, force)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise RunError(f"the report needs {', '.join(missing)}: pip install 'takeout-index[notebook]'")
+        raise RunError(f"the report needs {', '.join(missing)}: {to_install('takeout-index[notebook]')}")
     watch.step("report: starting")
     cells = _executed({"results": str(library.folder.absolute()), "thumbnails": thumbnails}, watch)
     watch.step("report: writing the page")
@@ -66,7 +66,9 @@ def report(
         with whole_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
+        raise OutputError(
+            f"cannot write {path}: {os.strerror(error.errno or 0)}; give another place with -o"
+        ) from error
     return path
 
 

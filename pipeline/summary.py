@@ -119,7 +119,9 @@ def print_report(report: Mapping[str, Any]) -> None:
     console.print(f"results: {shown(report['output'])}", soft_wrap=True)
     if report["problem_files"]:
         console.print(
-            f"{report['problem_files']:,} files have problems: see the table problems in index.sqlite", soft_wrap=True
+            f"{report['problem_files']:,} {'file has' if report['problem_files'] == 1 else 'files have'} problems: "
+            "see the table problems in index.sqlite",
+            soft_wrap=True,
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import scan
 from pipeline.doctor import STATES, examine
-from pipeline.problems import UsageError
+from pipeline.problems import UsageError, to_install
 from tests.conftest import Run, write_tree
 
 
@@ -54,7 +54,7 @@ def test_it_tells_by_what_a_library_is_broken_and_how_to_mend_it(tmp_path: Path,
         "missing orjson: 3.",
         "cannot be imported: ImportError: no such GLIBC",
         "the process died (SIGILL)",
-        "-> pip install --force-reinstall 'orjson",
+        f"-> {to_install('--force-reinstall')} 'orjson",
         "missing libmagic",
         "No module named 'nothing_that_is_there'",
         "ok      pyarrow",

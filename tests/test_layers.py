@@ -15,7 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "forked": {"interrupts", "limits"},
     "cost": set(),
     "sampling": set(),
-    "pictures": set(),
+    "pictures": {"problems"},
     "profiling": {"item", "pictures", "storage"},
     "synthetic": set(),
     "progress": set(),

@@ -222,7 +222,7 @@ def test_neither_inputs_nor_results_nor_pipes_are_written(synthetic: Path, tmp_p
 
 def test_a_missing_extra_is_named(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_module, "NEEDED", ("no_such_package",))
-    with pytest.raises(RunError, match=r"no_such_package: pip install 'takeout-index\[notebook\]'"):
+    with pytest.raises(RunError, match=r"no_such_package: .*/python\S* -m pip install 'takeout-index\[notebook\]'"):
         report(results)
 
 

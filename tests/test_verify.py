@@ -396,8 +396,8 @@ def test_what_cannot_be_verified_is_refused_with_one_line(tmp_path: Path, run: R
         assert done.stderr.count("\n") == 1 and done.stdout == ""
         assert all(word in done.stderr for word in words)
 
-    refused(tmp_path / "nowhere", "there are no results", "nowhere")
-    refused(made(tmp_path, "folder")[0], "there are no results")
+    refused(tmp_path / "nowhere", "there is no folder", "nowhere makes it")
+    refused(made(tmp_path, "folder")[0], "holds no results")
     results = tmp_path / "results"
     scan(tmp_path / "library", results, SEQUENTIAL)
     with closing(sqlite3.connect(results / "index.sqlite")) as db:

@@ -13,7 +13,6 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from pathlib import Path
 from typing import Any, TextIO
 
 import uvicorn
@@ -26,7 +25,7 @@ from pipeline.interrupts import ENDING
 from pipeline.problems import RunError, UsageError
 from pipeline.progress import shown
 from pipeline.storage.browsable import FACETS
-from pipeline.storage.results import index_of
+from pipeline.storage.results import results_of
 
 HOST, PORT = "127.0.0.1", 8001
 #: Ports that are tried, from PORT on, where none was asked for.
@@ -48,8 +47,7 @@ def browse(
     read, RunError if the port is taken. What fails is said on the pages; to `debug` is to have it on stderr too, at length.
     """
     register()
-    folder = index_of(Path(place).expanduser()).parent
-    opened = Opened(folder)
+    opened = Opened(results_of(place))
     with _listening(port) as listener:
         bound = listener.getsockname()[1]
         address = f"http://{HOST}:{bound}/"

@@ -81,7 +81,10 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
                 archives[root] = None
                 continue
         except OSError as error:
-            raise InputError(f"cannot read {_shown(given)}: {os.strerror(error.errno or 0)}") from error
+            advice = (
+                "; give a Takeout as it was downloaded, or unpacked" if isinstance(error, FileNotFoundError) else ""
+            )
+            raise InputError(f"cannot read {_shown(given)}: {os.strerror(error.errno or 0)}{advice}") from error
         if not stat.S_ISDIR(mode):
             raise InputError(
                 f"{_shown(given)} is not a folder, nor a zip, tgz or tar archive: "

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.interrupts import uninterrupted
-from pipeline.problems import OutputError
+from pipeline.problems import OutputError, UsageError
 from pipeline.record import COLUMNS, FILES, PARTITION, RECORD, SCHEMA_VERSION, Settled, with_settled
 from pipeline.storage.durable import flush_to_disk, naming, private_folder, put_in_place, whole_file
 from pipeline.storage.lookup import schema_of
@@ -53,6 +53,8 @@ JOURNALS = ("-wal", "-shm", "-journal")
 ROWS_IN_MEMORY, BYTES_IN_MEMORY = 10_000, 24 << 20
 #: Columns worth a dictionary: a value of the others has few rows, which compression alone makes smaller, and sooner.
 REPEATING = [column.name for column in COLUMNS if column.facet]
+#: Folders of results that are named where none was given, but one above them.
+SHOWN = 5
 #: Files of `media` that are compressed at a time.
 WRITERS = 2
 
@@ -154,10 +156,32 @@ def index_of(place: str | os.PathLike[str]) -> Path:
     another run is at it, they are read as they are.
     """
     results = Results(Path(real_path(place)))
-    if (results.new / READY).exists():
-        with suppress(OutputError, OSError), claimed(results.folder):
-            pass
+    with suppress(OutputError, OSError):
+        if (results.new / READY).exists():
+            with claimed(results.folder):
+                pass
     return results.folder / "index.sqlite"
+
+
+def results_of(place: str | os.PathLike[str]) -> Path:
+    """The folder of the results at this place, as people give it. Raises UsageError if there are none, with what to do."""
+    folder = index_of(place).parent
+    below = []
+    try:
+        if (folder / "run.json").exists():
+            return folder
+        if folder.is_dir():
+            below = sorted(path.parent.name for path in folder.glob("*/run.json"))
+        elif not folder.exists():
+            raise UsageError(f"there is no folder {folder}: takeout-index scan INPUT... -o {place} makes it")
+    except OSError as error:
+        raise UsageError(f"cannot read {place}: {os.strerror(error.errno or 0)}; is it yours?") from error
+    if below:
+        more = ", …" if len(below) > SHOWN else ""
+        raise UsageError(f"{place} holds results in folders of their own: give one of {', '.join(below[:SHOWN])}{more}")
+    raise UsageError(
+        f"{place} holds no results of a scan: takeout-index scan INPUT... -o DIR makes some; then give DIR"
+    )
 
 
 def _clear(results: Results, kept: Container[str]) -> None:
