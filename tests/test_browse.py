@@ -550,3 +550,9 @@ def test_a_map_shows_all_positions(positions: list[tuple[float, float]], width: 
     assert all(0 <= x <= view.width and 0 <= y <= view.height for x, y in places)
     across, up = view.step
     assert across > 0 and up > 0 and view.width / view.height > 0.5
+
+
+def test_a_page_that_is_not_there_leads_back_and_is_light_or_dark_as_all(served: str) -> None:
+    status, _, text = get(served, "/index/media/nothing")
+    assert status == 404
+    assert "browse.css" in text and 'href="/"' in text
