@@ -5,6 +5,7 @@ Rows stream from Parquet into a file that gets its name when it is whole. Nothin
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -62,6 +63,9 @@ _LOCKED = (
 )
 
 Rows = Iterable[pa.Table]
+
+#: What only writing fails with: a disk or a quota that is full, one that is only read, a file that may not be as large.
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +147,11 @@ def export(
         target.write(exported(), schema, choice)
     except FileExistsError as error:
         raise OutputError(f"cannot write {target.path}: {error.filename} is no folder") from error
+    except OSError as error:
+        if error.errno not in _OF_WRITING:
+            raise
+        reason = os.strerror(error.errno)
+        raise OutputError(f"cannot write {target.path}: {reason}; choose another place with -o") from error
     return {
         "results": str(folder),
         "output": str(target.path),

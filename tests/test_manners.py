@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -133,6 +134,12 @@ def test_the_statuses_of_signals(places: Path, tmp_path: Path, number: int, stat
 def test_a_failure_says_what_to_do(places: Path, run: Run, arguments: str, said: str) -> None:
     done = run(*arguments.split(), cwd=places)
     assert done.returncode == 2 and said in done.stderr
+
+
+def test_an_export_that_does_not_fit_says_what_to_do(places: Path) -> None:
+    command = f"ulimit -f 1; exec {shlex.quote(sys.executable)} -m pipeline export results -o large.csv"
+    done = subprocess.run(["bash", "-c", command], cwd=places, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "choose another place with -o" in done.stderr
 
 
 def test_nothing_to_index_is_said(places: Path, tmp_path: Path, run: Run) -> None:
