@@ -123,6 +123,14 @@ def print_report(report: Mapping[str, Any]) -> None:
             "see the table problems in index.sqlite",
             soft_wrap=True,
         )
+    for line in _looks(report):
+        console.print(shown(line), soft_wrap=True)
+
+
+def _looks(report: Mapping[str, Any]) -> tuple[str, str]:
+    """Commands that show results to people, which work when pasted where the scan ran."""
+    program, output = _near(Path(sys.executable).with_name("takeout-index")), shlex.quote(_near(report["output"]))
+    return f"one page of it: {program} report {output}", f"all of it, in your browser: {program} browse {output}"
 
 
 def _print_times(console: Console, report: Mapping[str, Any]) -> None:
@@ -139,7 +147,7 @@ def _print_times(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def print_next_steps(report: Mapping[str, Any]) -> None:
-    """What to look at after the demo, as commands that work when pasted where the demo ran."""
+    """What else to look at after the demo, as commands that work when pasted where the demo ran."""
     output = _near(report["output"])
     python, program = _near(sys.executable), _near(Path(sys.executable).with_name("takeout-index"))
 
@@ -150,11 +158,12 @@ def print_next_steps(report: Mapping[str, Any]) -> None:
         return f"{python} -c \"import pandas, sqlite3; print(pandas.read_sql('{query}', {database}))\""
 
     console = _console()
-    console.print("\nWhat to look at next:")
+    console.print("\nWhat else to look at next:")
     for line in (
         sql("SELECT * FROM timeline LIMIT 10"),
         sql("SELECT path, stage, kind, message FROM problems"),
         f"{python} -c \"import pandas; print(pandas.read_parquet('{output}/media').groupby('model')['size'].sum())\"",
+        f"{program} export {shlex.quote(output)} -o favourites.csv --where favorited",
         f"{program} plan ~/Takeout",
         f"{program} scan ~/Takeout",
     ):

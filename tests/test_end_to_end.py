@@ -426,7 +426,7 @@ def test_json_is_one_object_with_the_same_figures(synthetic: Path, tmp_path: Pat
 def test_the_demo_shows_what_to_look_at_next(tmp_path: Path, run: Run) -> None:
     done = run("demo", "--files", 60)
     assert done.returncode == 0, done.stderr
-    assert "What to look at next" in done.stdout
+    assert "What else to look at next" in done.stdout
     again = run("demo", "--files", 60)
     assert again.returncode == 0, again.stderr
     assert len(media_rows(tmp_path / "results/demo/index")) == 60
