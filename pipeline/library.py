@@ -168,18 +168,21 @@ class Library:
         Types are those of `media`. (`dask.dataframe.read_parquet` would make `taken_year` a category.) It is of the files that
         there are now: once a scan has replaced them, take another.
         """
+        import dask
         import dask.dataframe as dd
 
-        _check_columns("media", RECORD, columns)
+        wanted = _check_columns("media", RECORD, columns)
         parts = self._consistently(Opened.media_parts)
-        return dd.from_map(
-            _read_part,
-            [str(path) for path, _ in parts],
-            [year for _, year in parts],
-            columns=list(RECORD.names if columns is None else columns),
-            meta=_frame(RECORD.empty_table().select(list(RECORD.names if columns is None else columns))),
-            label="media",
-        )
+        # Dask would make texts of all objects: of the lists of people, and of bytes.
+        with dask.config.set({"dataframe.convert-string": False}):
+            return dd.from_map(
+                _read_part,
+                [str(path) for path, _ in parts],
+                [year for _, year in parts],
+                columns=wanted,
+                meta=_frame(RECORD.empty_table().select(wanted)),
+                label="media",
+            )
 
     def sql(self, query: str, **parameters: Any) -> duckdb.DuckDBPyRelation:
         """DuckDB's answer to a query over the tables `media` and `files`.

@@ -106,6 +106,15 @@ def test_years_that_nanoseconds_cannot_hold_are_years(tmp_path: Path) -> None:
     assert "2 photos" in library._repr_html_()
 
 
+def test_a_dask_frame_has_the_types_of_the_pandas_frame(library: Library) -> None:
+    frame, lazy = library.media(), library.dask()
+    computed = lazy.compute()
+    assert dict(lazy.dtypes) == dict(computed.dtypes) == dict(frame.dtypes)
+    assert [list(people) for people in computed["people"]] == [list(people) for people in frame["people"]]
+    problems = lazy["problems"].map(len, meta=("problems", "int64")).sum().compute()
+    assert problems == counted(library, "SELECT count(*) FROM problems WHERE file_id IS NOT NULL") > 0
+
+
 def test_duplicates_say_what_to_keep_and_what_that_gives_back(library: Library) -> None:
     found = library.duplicates()
     assert len(found) == counted(library, "SELECT count(*) FROM duplicates")
