@@ -68,6 +68,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "people": [{"name": name}],
             "geoData": {"latitude": 48 + number / 10, "longitude": 11.0, "altitude": 0},
         }
+    files["Takeout/Google Photos/Locked Folder/for no eyes.jpg"] = jpeg(len(NAMES))
     scan(str(write_tree(folder.parent / "library", files)), output=str(folder))
     report(folder)
     return folder
@@ -165,6 +166,11 @@ def test_no_name_ends_the_script_that_holds_it(hostile: Path) -> None:
     # of the charts, and one of the page
     assert text.count("</script") == text.count("<script") == text.count('type="application/json"') + 1
     assert not re.search("[\u2028\u202e\x1b]", text.split("<script>")[0])
+
+
+def test_what_is_in_the_locked_folder_is_not_shown_though_no_sidecar_says_so(hostile: Path) -> None:
+    text = (hostile / "report.html").read_text("utf-8")
+    assert 'alt="8$' in text and "for no eyes" not in text
 
 
 def test_a_library_without_anything_says_so(tmp_path: Path, browser: Browser) -> None:
