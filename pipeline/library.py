@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from pipeline import api
 from pipeline.problems import MediaError, RunError, UsageError
 from pipeline.progress import Watch, watching_here
 from pipeline.record import FILES, PARTITION, RECORD
@@ -22,7 +21,6 @@ from pipeline.settings import Settings
 from pipeline.storage.lookup import opened_index, table_of
 from pipeline.storage.opened import Opened
 from pipeline.storage.results import results_of
-from pipeline.summary import amount
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -96,6 +94,8 @@ def scan(
     UsageError, OutputError, ClusterError
         With one line for the user. Results of an earlier run then stay as they were.
     """
+    from pipeline import api  # here, as who opens results need not wait for it
+
     if watch is not None:
         report = api.scan(inputs, output, settings, watch)
     else:
@@ -307,6 +307,8 @@ class Library:
         )
 
     def _figures(self) -> Iterator[tuple[str, str]]:
+        from pipeline.summary import amount
+
         report = self.report
         counts = report["counts"]
         first, last, size, copies, reclaimable = self.sql(_FIGURES).fetchall()[0]

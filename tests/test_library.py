@@ -106,6 +106,11 @@ def test_years_that_nanoseconds_cannot_hold_are_years(tmp_path: Path) -> None:
     assert "2 photos" in library._repr_html_()
 
 
+def test_whoever_opens_results_waits_for_nothing_that_scans() -> None:
+    code = "import sys; from pipeline import open_library; print({'pipeline.api', 'pandas', 'rich'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "set()\n"
+
+
 def test_a_dask_frame_has_the_types_of_the_pandas_frame(library: Library) -> None:
     frame, lazy = library.media(), library.dask()
     computed = lazy.compute()
