@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -404,5 +405,16 @@ def _ask(opened: Opened, query: str, parameters: dict[str, Any]) -> duckdb.DuckD
             database.register(name, opened.media_dataset())
         else:
             database.execute(f"CREATE VIEW {name} AS {select}")
-    answer = database.sql(query, params=parameters or None)
-    return answer if answer is None else answer.materialize()
+
+    def answer() -> duckdb.DuckDBPyRelation:
+        found = database.sql(query, params=parameters or None)
+        return found if found is None else found.materialize()
+
+    # In the thread that gets a Ctrl-C, DuckDB looks for one after some of its work, which may be a minute's.
+    with ThreadPoolExecutor(1) as thread:
+        answering = thread.submit(answer)
+        try:
+            return answering.result()
+        except KeyboardInterrupt:
+            database.interrupt()
+            raise

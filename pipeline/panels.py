@@ -33,6 +33,13 @@ max-width:26em;min-width:5em;overflow-wrap:break-word;white-space:normal}
 .ti-table th{font-weight:600;white-space:nowrap}
 .ti-table .long{min-width:min(17em,58vw)}
 .ti-table .number{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}
+@media (max-width:34em){
+.ti-cards thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.ti-cards tr{display:block;padding:.5em 0;border-bottom:1px solid rgba(128,136,148,.3)}
+.ti-cards td,.ti-cards .number{display:block;border:0;padding:.12em 0;max-width:none;min-width:0;text-align:start}
+.ti-cards .long{min-width:0}
+.ti-cards td::before{content:attr(data-name) ": ";opacity:.7}
+}
 .ti-sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(9.5em,30%),1fr));gap:.6em;list-style:none;
 margin:1em 0;padding:0}
 .ti-sheet li,.ti-sheet figure{margin:0;min-width:0}
@@ -125,7 +132,10 @@ class Tiles(Panel):
 
 
 class Table(Panel):
-    """A pandas frame as a table that scrolls inside its box; numbers with separators, `bytes` as people say them."""
+    """A pandas frame as a table that scrolls inside its box; numbers with separators, `bytes` as people say them.
+
+    On a telephone a table with long texts is a list of cards, each value with the name of its column.
+    """
 
     def __init__(self, frame: Any, what: str) -> None:
         columns = [str(column) for column in frame.columns]
@@ -133,24 +143,33 @@ class Table(Panel):
         numeric = [
             bool(rows) and all(missing(row[n]) or _is_number(row[n]) for row in rows) for n in range(len(columns))
         ]
+        names = [_markup(column.replace("_", " ")) for column in columns]
+        told = [[_said(*each) for each in zip(row, columns, strict=True)] for row in rows]
+        cards = ' role="table" class="ti-table ti-cards"' if _is_wide(told) else ' class="ti-table"'
         heads = (
-            f'<th scope="col"{_NUMBER if number else ""}>{_markup(column.replace("_", " "))}</th>'
-            for column, number in zip(columns, numeric, strict=True)
+            f'<th scope="col"{_NUMBER if number else ""}>{name}</th>'
+            for name, number in zip(names, numeric, strict=True)
         )
         body = (
-            "<tr>"
+            '<tr role="row">'
             + "".join(
-                f'<td dir="auto"{_NUMBER if number else _LONG if len(said) > 30 else ""}>{_markup(said)}</td>'
-                for number, said in zip(numeric, map(_said, row, columns), strict=True)
+                f'<td role="cell" dir="auto" data-name="{name}"{_NUMBER if number else _LONG if len(said) > LONG else ""}>'
+                f"{_markup(said)}</td>"
+                for name, number, said in zip(names, numeric, row, strict=True)
             )
             + "</tr>"
-            for row in rows
+            for row in told
         )
         super().__init__(
-            f'<div class="ti-scroll" role="region" aria-label="{_markup(what)}" tabindex="0"><table class="ti-table">'
+            f'<div class="ti-scroll" role="region" aria-label="{_markup(what)}" tabindex="0"><table{cards}>'
             f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>",
             f"{what}: {len(rows):,} rows",
         )
+
+
+def _is_wide(rows: Sequence[Sequence[str]]) -> bool:
+    """A row does not fit a telephone."""
+    return any(len(row) > 2 and any(len(said) > LONG for said in row) for row in rows)
 
 
 class ContactSheet(Panel):
@@ -178,6 +197,8 @@ class ContactSheet(Panel):
         super().__init__(markup, text)
 
 
+#: Letters from which on a text is long.
+LONG = 30
 _NUMBER, _LONG = ' class="number"', ' class="long"'
 
 

@@ -276,3 +276,24 @@ def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     write_tree(tmp_path / "in", {f"{FOLDER}/a.jpg": b"\xff\xd8\xff\xd9"})
     assert scan("~/in", "~/out", SEQUENTIAL).folder == tmp_path / "out"
     assert pc.sum(open_library("~/out").arrow(["size"])["size"]).as_py() == 4
+
+
+def test_a_query_that_takes_for_ever_ends_on_ctrl_c(library: Library) -> None:
+    program = f"""
+import os, signal, threading, time
+from pipeline import open_library
+library = open_library({str(library.folder)!r})
+library.sql("SELECT 1")
+begin = time.process_time()
+def stop():
+    while time.process_time() < begin + 1:  # it is at work
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=stop, daemon=True).start()
+try:
+    library.sql("SELECT sum(sin(a.range) * cos(b.range)) FROM range(1000000) a, range(1000000) b")
+except KeyboardInterrupt:
+    print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "ended\n", done.stderr

@@ -118,6 +118,8 @@ def test_the_page_fits_and_its_charts_have_names_and_marks(
 ) -> None:
     with opened(browser, results / "report.html", width, scheme) as page:
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        advice = page.locator(".ti-cards td:last-child").last
+        assert advice.evaluate("each => each.getBoundingClientRect().right <= innerWidth && each.innerText.length > 10")
         charts = page.evaluate(CHARTS)
         assert len(charts) == 10
         for chart in charts:
