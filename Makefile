@@ -22,7 +22,7 @@ test: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 soak: .venv/ready-dev
 	$(BIN)/pytest -m soak -n auto --dist worksteal
