@@ -155,7 +155,7 @@ def test_notebooks_say_what_they_are_and_where_the_results_lie(notebook: Path) -
     cells = nbformat.read(notebook, as_version=4).cells
     assert re.match(r"# \w.*\n\n\w", cells[0].source), "a title and a sentence"
     (parameters,) = (cell for cell in cells if "parameters" in cell.metadata.get("tags", ()))
-    assert 'results = "results/mine"' in parameters.source
+    assert 'results = "../results/mine"' in parameters.source
 
 
 @notebooks
