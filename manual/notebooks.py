@@ -42,13 +42,18 @@ def executed(paths: Sequence[Path], execute: bool = True) -> Iterator[tuple[Path
     from pipeline.synthetic import make_library
 
     with tempfile.TemporaryDirectory(prefix="takeout-") as folder:
-        there, results = Path(folder).resolve(), "results/mine"  # where notebooks look unless told otherwise
+        there = Path(folder).resolve()
+        results, here = (
+            there / "results/mine",
+            there / "notebooks",
+        )  # where notebooks look, and lie, unless told otherwise
+        here.mkdir()
         library = there / "Takeout"
         make_library(library, files=FILES, seed=7, image_bytes=12_000, video_bytes=40_000, corrupt_share=0.004)
-        scan(library, there / results)
+        scan(library, results)
         for path in paths:
             notebook = nbformat.read(path, as_version=4)
-            _execute(notebook, there)
+            _execute(notebook, here)
             yield path, _without(notebook, os.fspath(there))
 
 
