@@ -237,6 +237,9 @@ def test_counts_are_those_of_sqlite_and_parquet(served: str, results: Path) -> N
     rows = ds.dataset(results / "media", partitioning="hive").to_table(["taken_year", "kind"]).to_pylist()
     for row in rows:
         years[row["taken_year"]] = years.get(row["taken_year"], 0) + 1
+    pages = [get_json(served, f"/index/media.json?_size={size}&_col=path&_nofacet=1") for size in (1, 2, 50)]
+    assert [len(each["rows"]) for each in pages[:2]] == [1, 2]
+    assert pages[0]["rows"] == pages[1]["rows"][:1] == pages[2]["rows"][:1]
     found = get_json(served, "/index/media.json?_size=0&_facet=taken_year&_facet_size=max")
     assert {each["value"]: each["count"] for each in found["facet_results"]["taken_year"]["results"]} == years
     assert dict(query(results, "SELECT taken_year, count(*) FROM media GROUP BY 1")) == years

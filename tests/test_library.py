@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
@@ -51,6 +51,13 @@ def test_parquet_duckdb_and_sqlite_hold_the_same_library(library: Library) -> No
     assert len(library.files()) == counted(library, "SELECT count(*) FROM files")
     assert len(library.table("albums")) == counted(library, "SELECT count(*) FROM albums")
     assert library.report["media"] == expected
+
+
+def test_times_come_out_of_a_query_with_their_zone(library: Library) -> None:
+    ((first, local),) = library.sql("SELECT min(taken_at), min(taken_local) FROM media").fetchall()
+    assert first.utcoffset() == timedelta(0) and local.tzinfo is None
+    column = library.arrow(["taken_at"]).column("taken_at")
+    assert first == pc.min(column).as_py()
 
 
 def test_columns_come_as_they_were_asked_for(library: Library) -> None:
