@@ -28,7 +28,7 @@ from zlib_ng import zlib_ng
 from pipeline.limits import Limits, limited
 from pipeline.media.embedded import previews
 from pipeline.media.sniff import SNIFFED, sniff
-from pipeline.problems import MediaError, Problem, noting, to_install
+from pipeline.problems import CHANGED, MediaError, Problem, noting, to_install
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +58,6 @@ TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-CHANGED = "changed: it is no longer what it was when it was scanned: scan again"
 NO_FFMPEG = "no_ffmpeg: a picture of a video takes the program ffmpeg, which is not installed here"
 PROGRAM = """
 import sys

@@ -93,6 +93,8 @@ def describe(error: BaseException, stage: str) -> Problem:
     return Problem(stage, "damaged", f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
+#: What is said of a file that is read again after its scan, and is another.
+CHANGED = "changed: it is no longer what it was when it was scanned: scan again"
 #: Stages of JSON files, of which one that is nested too deeply is merely no JSON file.
 _OF_TEXT = ("list", "sidecar")
 

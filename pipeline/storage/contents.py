@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.item import Entry, stored_text
-from pipeline.problems import MediaError, Problem, noting
+from pipeline.problems import CHANGED, MediaError, Problem, noting
 from pipeline.storage.folders import open_in_folder
 from pipeline.storage.lookup import opened_index
 from pipeline.storage.parts import Part, Refused, why_closed
@@ -24,7 +24,6 @@ from pipeline.storage.zips import open_member, walk_zip
 #: Bytes that are copied in memory; of more a file without a name is made. And the most that are copied at all.
 IN_MEMORY, LARGEST_COPY = 64 << 20, 4 << 30
 BLOCK = 1 << 20
-CHANGED = "changed: it is no longer what it was when it was scanned: scan again"
 #: Directories of zips that are kept, for whoever wants another file of them.
 DIRECTORIES = 16
 
