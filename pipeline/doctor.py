@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import import_module, metadata
@@ -210,49 +209,26 @@ def _can_parse(_: None) -> bool:
 
 
 def _processors() -> Finding:
-    from pipeline.modes import cores
+    from pipeline.modes import cores, group_quota
 
-    allowed, there, quota = cores(), os.cpu_count() or 1, _quota()
+    allowed, there, quota = cores(), os.cpu_count() or 1, group_quota()
     said = f"{allowed} of {there} may be used" if allowed < there else f"{there}"
-    if quota is not None and quota < allowed:
-        advice = f"--processes {max(1, round(quota))} (TAKEOUT_INDEX_PROCESSES) keeps to that"
-        return Finding("machine", "processors", "note", f"{said}, for {quota:.1f} at a time (cgroup)", advice)
+    if quota is not None and quota < there:
+        return Finding("machine", "processors", "ok", f"{said}, as the time of {quota:.1f} may be taken (cgroup)")
     return Finding("machine", "processors", "ok", said)
-
-
-def _quota() -> float | None:
-    """Processors whose time this process's group may take, as containers limit it."""
-    with suppress(OSError, ValueError):
-        most, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
-        return None if most == "max" else int(most) / int(period)
-    with suppress(OSError, ValueError, ZeroDivisionError):
-        folder = Path("/sys/fs/cgroup/cpu")
-        most, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        return int(most) / int(period) if int(most) > 0 else None
-    return None
 
 
 def _memory() -> Finding:
     from pipeline.cost import LITTLE_MEMORY
-    from pipeline.modes import free_memory
+    from pipeline.modes import free_memory, group_memory
 
-    free, limit = free_memory(), _memory_limit()
+    free, left = free_memory(), group_memory()
     if free is None:
         return Finding("machine", "memory", "note", "the system does not say how much is free")
-    said = f"{free / _MB:,.0f} MB can be had"
-    if limit is not None and limit < free:
-        free, said = limit, f"{limit / _MB:,.0f} MB for this group (cgroup), {said} on the machine"
+    said = f"{free / _MB:,.0f} MB can be had" + (" in this group (cgroup)" if free == left else "")
     if free < LITTLE_MEMORY:
         return Finding("machine", "memory", "note", said, "too little for worker processes: --mode sequential")
     return Finding("machine", "memory", "ok", said)
-
-
-def _memory_limit() -> int | None:
-    """Bytes that this process's group may take, as containers limit it."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):
-            return int(Path("/sys/fs/cgroup", name).read_text())  # "max" is no number
-    return None
 
 
 def _folders() -> Iterator[Finding]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import cost
@@ -13,6 +15,9 @@ from pipeline.storage.measured import Measured, kept_constants
 if TYPE_CHECKING:
     from pipeline.cluster import EarlyCluster
     from pipeline.listing import Listing
+
+#: Where the system shows the limits of the control group that a process is in, which is all there is of it in a container.
+GROUP = Path("/sys/fs/cgroup")
 
 
 def given_mode(settings: Settings) -> str | None:
@@ -75,8 +80,20 @@ def measured() -> Measured:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Processors that this process may use: those it may run on, and no more than its group has the time of."""
+    allowed, quota = len(os.sched_getaffinity(0)), group_quota()
+    return allowed if quota is None else max(1, min(allowed, round(quota)))
+
+
+def group_quota(group: Path = GROUP) -> float | None:
+    """Processors whose time this process's control group may take, as containers limit it; None if there is no limit."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        most, period = (group / "cpu.max").read_text().split()[:2]
+        return None if most == "max" else int(most) / int(period)
+    with suppress(OSError, ValueError, ZeroDivisionError):  # version 1 of control groups
+        most, period = ((group / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return int(most) / int(period) if int(most) > 0 else None
+    return None
 
 
 def worker_processes(settings: Settings) -> int:
@@ -102,12 +119,31 @@ def limits_of(settings: Settings, mode: str) -> Limits:
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that can be had without swapping, None where the system does not say."""
+    """Bytes of memory that can be had without swapping, None where the system does not say; no more than this process's
+    control group has left."""
+    left = group_memory()
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:
                 if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
+                    free = int(line.split()[1]) * 1024
+                    return free if left is None else min(free, left)
     except (OSError, ValueError):
         pass
+    return left
+
+
+def group_memory(group: Path = GROUP) -> int | None:
+    """Bytes that this process's control group may still take, as containers limit it; None if there is no limit.
+
+    What it has of the page cache and has not used for long can be had again (cgroup-v2.rst, memory.stat: inactive_file).
+    """
+    for folder, limit, used, cached in (
+        (group, "memory.max", "memory.current", "inactive_file"),
+        (group / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        with suppress(OSError, ValueError):
+            most = int((folder / limit).read_text())  # "max" is no number
+            found = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            return max(0, most - int((folder / used).read_text()) + int(found.get(cached, 0)))
     return None
