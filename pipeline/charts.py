@@ -18,7 +18,8 @@ from typing import Any
 import altair as alt
 import narwhals.stable.v1 as nw
 
-from pipeline.panels import INK, Note, bytes_text, missing, plain
+from pipeline.panels import INK, Note, missing, plain
+from pipeline.progress import amount
 
 #: Okabe and Ito's order of hues, all of middle lightness: at least 3:1 against white and against black.
 BLUE, ORANGE, GREEN, PURPLE, OCHRE, PINK, GREY = (
@@ -197,7 +198,7 @@ def storage(frame: Any) -> alt.Chart | Note:
             order=alt.Order("rank:Q"),
             tooltip=["year:O", "type:N", alt.Tooltip("size:N", title="bytes")],
         )
-        .properties(height=260, description=f"Storage by year and type: {bytes_text(total)} in all.")
+        .properties(height=260, description=f"Storage by year and type: {amount(total)} in all.")
     )
 
 
@@ -218,7 +219,7 @@ def ranking(frame: Any, name: str, value: str = "files", what: str = "") -> alt.
         names[row["name"]] += 1
         if names[row["name"]] > 1:  # names that are cut, or differ in what is not shown
             row["name"] = f"{row['name']} ({names[row['name']]})"
-        row["text"] = bytes_text(row["value"]) if of_bytes else f"{row['value']:,.0f}"
+        row["text"] = amount(row["value"]) if of_bytes else f"{row['value']:,.0f}"
     most = max(rows, key=lambda row: row["value"])
     bars = alt.Chart(alt.InlineData(values=rows)).encode(
         alt.Y(
@@ -702,7 +703,7 @@ def _totals(rows: Iterable[Mapping[str, Any]], column: str) -> dict[str, float]:
 def _said(number: float, value: str) -> str:
     """A number as it stands beside a bar: of bytes, milliseconds, or a mere count."""
     if value == "bytes":
-        return bytes_text(number)
+        return amount(number)
     return f"{number:,.0f}" if value in ("files", "copies") or number >= 1000 else f"{number:,.3g}"
 
 

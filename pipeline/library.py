@@ -308,7 +308,7 @@ class Library:
         )
 
     def _figures(self) -> Iterator[tuple[str, str]]:
-        from pipeline.summary import amount
+        from pipeline.progress import amount
 
         report = self.report
         counts = report["counts"]

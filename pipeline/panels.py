@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.problems import MediaError
+from pipeline.progress import amount as amount
 
 if TYPE_CHECKING:
     from pipeline.library import Library
@@ -70,19 +71,6 @@ _CONTROLS = re.compile(
 LONGEST = 300
 #: Seconds that a contact sheet may take; a picture within a tgz can cost reading all of it.
 PATIENCE = 25.0
-
-
-def bytes_text(size: float) -> str:
-    """Bytes as people say them.
-
-    >>> bytes_text(999), bytes_text(1_234_567), bytes_text(1.2e12)
-    ('999 B', '1.2 MB', '1.2 TB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.95:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"
 
 
 def plain(value: object) -> str:
@@ -259,7 +247,7 @@ def _said(value: Any, column: str = "") -> str:
     if _is_number(value):
         number = float(value)
         if column == "bytes":
-            return bytes_text(number)
+            return amount(number)
         if column == "year":
             return f"{number:.0f}"
         return f"{number:,.0f}" if number.is_integer() or math.fabs(number) >= 1000 else f"{number:,.2f}"

@@ -116,6 +116,19 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def amount(size: float) -> str:
+    """Bytes as people say them.
+
+    >>> amount(999), amount(3_200_000), amount(999_960), amount(1.2e12)
+    ('999 B', '3.2 MB', '1.0 MB', '1.2 TB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 999.95:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
 def clock(seconds: float) -> str:
     """Seconds as people say them.
 

@@ -14,20 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.cost import FEWEST, PUBLISHED, PUBLISHED_DISK
-from pipeline.progress import clock, shown
-
-
-def amount(size: float) -> str:
-    """Bytes as people say them.
-
-    >>> amount(999), amount(3_200_000)
-    ('999 B', '3.2 MB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 999.5:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+from pipeline.progress import amount, clock, shown
 
 
 def duration(seconds: float) -> str:

@@ -19,6 +19,7 @@ from pipeline.browsing.counts import asked, plain_filters
 from pipeline.browsing.facets import CLASSES
 from pipeline.browsing.maps import map_of
 from pipeline.browsing.pictures import picture_of
+from pipeline.progress import amount
 
 #: Columns of `media` that are shown where nobody has asked for others; all of them are over a hundred.
 FIRST_COLUMNS = (
@@ -29,7 +30,6 @@ FIRST_COLUMNS = (
 IDENTITIES = frozenset({"file_id", "duplicate_of", "edited_of", "live_partner"})
 BYTES = frozenset({"size", "bytes"})
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:\+00:00)?")
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 @hookimpl
@@ -66,7 +66,7 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, database: 
         picture = thumbnail(value) if column == "file_id" and table != "media" else Markup()
         return _link(f"/{database}/media/{tilde_encode(value)}", picture + (label or value))
     if column in BYTES and isinstance(value, int) and not isinstance(value, bool):
-        return Markup('<span title="{} bytes">{}</span>').format(f"{value:,}", byte_count(value))
+        return Markup('<span title="{} bytes">{}</span>').format(f"{value:,}", amount(value))
     if column == "url" and isinstance(value, str):
         if value.startswith("https://"):
             return Markup('<a href="{}" rel="noreferrer">{}</a>').format(value, _shortened(value))
@@ -122,18 +122,6 @@ def register_facet_classes() -> list[type]:
 def thumbnail(identity: str, size: int = 160) -> Markup:
     """A small picture of a photo or video."""
     return Markup('<img class="thumbnail" src="/-/thumbnail/{}?size={}" alt="" loading="lazy">').format(identity, size)
-
-
-def byte_count(number: int) -> str:
-    """A number of bytes in the largest unit of which there is one.
-
-    >>> byte_count(999), byte_count(1_234_567), byte_count(0)
-    ('999 bytes', '1.2 MB', '0 bytes')
-    """
-    value, unit = float(number), 0
-    while abs(value) >= 999.95 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{number:,} bytes"
 
 
 def _link(address: str, text: str) -> Markup:
