@@ -15,6 +15,7 @@ from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 from pipeline.synthetic import make_library
+from tests.servers import S3, s3_server
 
 pytest.register_assert_rewrite("tests.faults.checks")
 settings.register_profile("any machine", deadline=None)  # a busy machine is no failure
@@ -39,6 +40,22 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = tmp_path_factory.mktemp("synthetic") / "library"
     make_library(library, files=300, seed=11, image_bytes=6_000, video_bytes=20_000, corrupt_share=0.03)
     return library
+
+
+@pytest.fixture(scope="session")
+def s3_session() -> Iterator[S3]:
+    """An S3 API on loopback behind a proxy that can delay, fail and count."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_session: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """That server, with a proxy that does nothing yet; this process, and those it starts, find it as users' programs do."""
+    s3_session.proxy.reset()
+    for name, value in s3_session.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_session
 
 
 @pytest.fixture(scope="session")
