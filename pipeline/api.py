@@ -40,7 +40,7 @@ from pipeline.rescan import Before, changes_since, publish_again, state_of, vers
 from pipeline.settings import Settings
 from pipeline.storage.known import is_known, known_folder, progress
 from pipeline.storage.library import Library
-from pipeline.storage.parts import is_inside, library_name, real_path, source_of, why_closed
+from pipeline.storage.parts import is_inside, library_name, real_path, shown_input, source_of, why_closed
 from pipeline.timing import Clock
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def scan_library(
         found = _read(library, settings, watch, clock, given, results, before, open_index)
         if found is None:
             watch.note("nothing has changed since the last scan")
-            places = [stored_text(os.fspath(given)) for given in inputs]
+            places = [stored_text(shown_input(given)) for given in inputs]
             return publish_again(results, before, clock, settings, places, stored_text(os.fspath(folder)))
         work, done, index = found
         watch.step("settling duplicates, albums and places, writing Parquet and SQLite")
@@ -305,7 +305,7 @@ def changed_parts(library: Library, told: Container[str]) -> Iterator[ListedFile
     for part in library.parts:
         if part.form != "zip" or part.stamp is None or part.name in told:
             continue
-        if change := part.stamp.change(part.root):
+        if change := part.stamp.change(part.address):
             yield ListedFile(part.name, part.name, None, "unreadable", f"the archive {change} while it was read")
 
 
@@ -452,8 +452,8 @@ def make_report(
         "started_at": clock.started_at.isoformat(),
         "finished_at": clock.now().isoformat(),
         "state": work.state,
-        "inputs": [stored_text(os.fspath(given)) for given in inputs],
-        "input_paths": [stored_text(real_path(given)) for given in inputs],
+        "inputs": [stored_text(shown_input(given)) for given in inputs],
+        "input_paths": [stored_text(shown_input(given, resolved=True)) for given in inputs],
         "sources": [source_of(part) for part in library.parts],
         "output": stored_text(os.fspath(folder)),
         "parts": [stored_text(part.name) for part in library.parts],
@@ -518,7 +518,7 @@ def plan(
     missing = library.missing_parts()
     elsewhere_known = {(orphan.sidecar.path, orphan.sidecar.part) for orphan in found.members}
     return {
-        "inputs": [stored_text(os.fspath(given)) for given in _as_list(inputs)],
+        "inputs": [stored_text(shown_input(given)) for given in _as_list(inputs)],
         "parts": [stored_text(part.name) for part in library.parts],
         "repeated_parts": [stored_text(path) for path in library.repeated],
         "missing_parts": missing,

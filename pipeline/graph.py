@@ -71,7 +71,7 @@ class Reading:
             names.map(read_items, self.manifest)
             .flatten()
             .map_partitions(hand_out, self.marks, self.limits, self.threads)
-            .map_partitions(read_sidecars, self.library, self.threads)
+            .map_partitions(read_sidecars, self.library, self.threads, self.all_tags, self.verify)
             .map(extract, self.all_tags, self.verify)
             .map(make_rows)
             .map_partitions(hand_in)

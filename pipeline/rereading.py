@@ -141,7 +141,7 @@ def _hint(part: Part, entries: Sequence[Entry]) -> None:
     first, last = entries[0], entries[-1]
     assert first.at is not None and last.at is not None
     with noting([], "read"):
-        open_archive(part.root, part.stamp).hint(first.at, last.at + last.packed - first.at)
+        open_archive(part.address, part.stamp).hint(first.at, last.at + last.packed - first.at)
 
 
 def _found(listed: Entry | Refused, order: int, library: Library, repeated: bool) -> Found:

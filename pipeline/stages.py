@@ -17,7 +17,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from zlib_ng import zlib_ng
 
@@ -56,7 +56,10 @@ WAITED = 0.0002
 #: most. To look costs the time of an item during which no other is read.
 FIRST_AHEAD, MOST_AHEAD = 128, 8192
 
-Opened = tuple[MediaItem, InputFile | None]
+#: Items of which it is told at once what is wanted of them, of what lies behind URLs.
+TOLD_AT_ONCE = 32
+
+Opened: TypeAlias = "tuple[MediaItem, InputFile | None]"
 
 
 @dataclass(slots=True)
@@ -114,12 +117,18 @@ def hand_in(rows: Iterable[Row]) -> Iterator[Row]:
         raise MemoryError
 
 
-def read_sidecars(items: Iterable[MediaItem], library: Library, threads: int) -> Iterator[Opened]:
+def read_sidecars(
+    items: Iterable[MediaItem], library: Library, threads: int, all_tags: bool = False, verify: bool = False
+) -> Iterator[Opened]:
     """Each item with its sidecar parsed and its file opened, in order.
 
     `threads` threads run a bounded window of items ahead of the consumer, as long as reading waits: what is in memory
-    already is read sooner than it is handed over. 0 reads each item when it is asked for.
+    already is read sooner than it is handed over. 0 reads each item when it is asked for. What lies behind URLs they also
+    `extract`, as readers of metadata ask for one piece after the other.
     """
+    if library.waits and threads:
+        yield from _fetched(iter(items), library, threads, all_tags, verify)
+        return
     items, waiting = iter(items), _waiting_for(library)
     with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="read_sidecars") as pool:
         while True:
@@ -164,6 +173,29 @@ def _ahead(
         for _, file in (future.result() for future in window if not future.cancel()):
             if file is not None:
                 file.close()
+
+
+def _fetched(
+    items: Iterator[MediaItem], library: Library, threads: int, all_tags: bool, verify: bool
+) -> Iterator[Opened]:
+    """The items, read by threads that run ahead of the consumer at once; what some of them want is told together."""
+
+    def read(item: MediaItem) -> MediaItem:
+        return extract(_open_item(item, library), all_tags, verify)
+
+    window: deque[Future[MediaItem]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="read_sidecars") as pool:
+        try:
+            while True:
+                if len(window) <= threads and (some := list(islice(items, max(threads, TOLD_AT_ONCE)))):
+                    library.want(entry for item in some for entry in (item.media, item.sidecar) if entry is not None)
+                    window.extend(pool.submit(read, item) for item in some)
+                if not window:
+                    return
+                yield window.popleft().result(), None
+        finally:
+            for each in window:
+                each.cancel()
 
 
 def _open_item(item: MediaItem, library: Library, ahead: bool = False) -> Opened:

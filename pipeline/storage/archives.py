@@ -8,10 +8,13 @@ import resource
 import stat
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.problems import MediaError
 from pipeline.storage.files import READ_FLAGS
+
+if TYPE_CHECKING:
+    from pipeline.storage.objects import ObjectArchive
 
 #: Ends of the names of archives, as downloaded or made by others.
 _SUFFIXES = (".zip", ".tgz", ".tar.gz", ".tar", ".taz")
@@ -39,9 +42,23 @@ class Stamp(NamedTuple):
     def change(self, path: str) -> str | None:
         """What has become of the file at this path: ``has changed``, ``has vanished``, or None."""
         try:
-            return None if Stamp.of(os.stat(path)) == self else "has changed"
+            return None if stamp_of(path) == self else "has changed"
         except OSError:
             return "has vanished"
+
+
+def stamp_of(path: str) -> Stamp:
+    """The stamp of the file at a path, or a URL. Raises OSError."""
+    if is_local(path):
+        return Stamp.of(os.stat(path))
+    from pipeline.storage import remote
+
+    return remote.stamp_of(path)
+
+
+def is_local(root: str) -> bool:
+    """Where a part is is a path, which is absolute, and no URL."""
+    return root.startswith("/")
 
 
 class Archive:
@@ -95,9 +112,18 @@ def most_open() -> int:
 
 
 @lru_cache(maxsize=most_open())
-def open_archive(path: str, stamp: Stamp) -> Archive:
+def open_archive(path: str, stamp: Stamp) -> Archive | ObjectArchive:
     """The archive, opened once per process. Raises OSError, or MediaError if it has changed."""
-    return Archive(path, stamp)
+    if is_local(path):
+        return Archive(path, stamp)
+    from pipeline.storage.objects import ObjectArchive
+
+    return ObjectArchive(path, stamp)
+
+
+def open_through(path: str, stamp: Stamp) -> Archive | ObjectArchive:
+    """An archive that is read from front to back, for whoever closes it. Raises OSError, or MediaError if it has changed."""
+    return Archive(path, stamp, random=False) if is_local(path) else open_archive.__wrapped__(path, stamp)
 
 
 def is_archive_name(name: str) -> bool:
@@ -117,6 +143,11 @@ def form_of(path: str) -> str | None:
         tail = os.pread(descriptor, _ENDS, max(os.fstat(descriptor).st_size - _ENDS, 0))
     finally:
         os.close(descriptor)
+    return form_of_bytes(head, tail, path)
+
+
+def form_of_bytes(head: bytes, tail: bytes, path: str) -> str | None:
+    """The same of what begins and ends so."""
     name = path.lower()
     if head[:4] in (b"PK\3\4", b"PK\5\6", b"PK\7\x08") or (name.endswith(".zip") and b"PK\5\6" in tail):
         return "zip"  # whatever may stand in front of it

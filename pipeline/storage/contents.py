@@ -109,6 +109,12 @@ def _opened(medium: Indexed, opening: Callable[[ExitStack], Place]) -> Iterator[
 
 
 def _in_folder(part: Part, medium: Indexed, stack: ExitStack) -> Place:
+    if part.is_remote:
+        from pipeline.storage.objects import open_object
+
+        modified = None  # it need not be that of then: CRC-32 tells
+        far = open_object(part, Entry(medium.path, part.name, medium.size, modified))
+        return stack.enter_context(_copied(far.read_at, far.size))
     file = stack.enter_context(closing(open_in_folder(part, Entry(medium.path, part.name, medium.size))))
     return _same(medium, Place(file.descriptor, 0, file.size))
 
@@ -123,7 +129,7 @@ def _in_zip(part: Part, medium: Indexed, stack: ExitStack) -> Place:
         raise MediaError(f"unreadable: {listed[0].reason}")  # type: ignore[union-attr]
     entry = max(entries, key=lambda each: (each.size == medium.size, each.crc32 == medium.crc32))
     member = open_member(part, entry)
-    if (start := member.start_of_stored) is not None:
+    if (start := member.start_of_stored) is not None and not part.is_remote:
         return _same(medium, Place(member.archive.descriptor, start, entry.size))
     return _same(medium, stack.enter_context(_copied(member.read_at, entry.size)))
 

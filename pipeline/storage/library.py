@@ -6,10 +6,10 @@ Input is only ever read: opened read-only, never through a link that leaves its 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.item import Entry
 from pipeline.storage.archives import open_archive
@@ -18,11 +18,14 @@ from pipeline.storage.folders import open_in_folder, walk_folder
 from pipeline.storage.known import facts_of, forget, open_known, walk_known
 from pipeline.storage.parts import InputError, Part, Refused, parts_of
 from pipeline.storage.streams import Streamed
-from pipeline.storage.zips import Member, open_member, walk_zip
+from pipeline.storage.zips import Member, open_member, walk_zip, want_members
 from pipeline.takeout.parts import export_of, missing_parts
 
+if TYPE_CHECKING:
+    from pipeline.storage.objects import ObjectFile
+
 #: A file of the library, open for reading: a media Source.
-InputFile = OpenFile | Member | Streamed
+InputFile: TypeAlias = "OpenFile | Member | Streamed | ObjectFile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,28 @@ class Library:
         part = self._roots[entry.part]
         if part.form == "tar":
             return open_known(self.known, part, entry)
-        return open_in_folder(part, entry) if part.form == "folder" else open_member(part, entry)
+        if part.form == "zip":
+            return open_member(part, entry)
+        if part.is_remote:
+            from pipeline.storage.objects import open_object
+
+            return open_object(part, entry)
+        return open_in_folder(part, entry)
+
+    @property
+    def waits(self) -> bool:
+        """Reading waits for a network, whatever it seems like."""
+        return any(part.is_remote for part in self.parts)
+
+    def want(self, entries: Iterable[Entry]) -> None:
+        """Say what is going to be opened soon, so that what lies close together behind a URL is fetched together."""
+        wanted: dict[str, list[Entry]] = {}
+        for entry in entries:
+            part = self._roots[entry.part]
+            if part.form == "zip" and part.is_remote:
+                wanted.setdefault(entry.part, []).append(entry)
+        for name, some in wanted.items():
+            want_members(self._roots[name], some)
 
     def close(self) -> None:
         """Let go of what this process keeps open of archives. What is needed again is opened again."""
@@ -90,7 +114,13 @@ class Library:
 
 def walk_part(part: Part) -> Iterator[Entry | Refused]:
     """Every file of a folder or a zip."""
-    return (walk_folder if part.form == "folder" else walk_zip)(part)
+    if part.form == "zip":
+        return walk_zip(part)
+    if part.is_remote:
+        from pipeline.storage.objects import walk_objects
+
+        return walk_objects(part)
+    return walk_folder(part)
 
 
 def opened(library: Library, entry: Entry) -> closing[InputFile]:

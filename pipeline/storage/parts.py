@@ -7,14 +7,14 @@ import stat
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from pipeline.item import stored_text
 from pipeline.problems import UsageError
-from pipeline.storage.archives import Stamp, are_copies, fingerprint, form_of, is_archive_name
+from pipeline.storage.archives import Stamp, are_copies, fingerprint, form_of, is_archive_name, is_local, stamp_of
 from pipeline.storage.files import READ_FLAGS
 from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
 
@@ -32,7 +32,8 @@ class Part:
 
     `form` is ``folder``, ``zip`` or ``tar`` (compressed or not). Of a folder, `prefix` + the path below `root` is the path
     inside the export; `without` are paths below that are parts of their own. Of an archive, `root` is its path and `stamp` what
-    it was when the run began.
+    it was when the run began. What lies behind a URL has that for a `root`, without what lets people in: a signed `query` is
+    kept apart, and never written down.
     """
 
     name: str
@@ -41,6 +42,17 @@ class Part:
     prefix: str = ""
     without: frozenset[str] = frozenset()
     stamp: Stamp | None = None
+    query: str = field(default="", repr=False, compare=False)
+
+    @property
+    def address(self) -> str:
+        """What it is opened by."""
+        return self.root + self.query
+
+    @property
+    def is_remote(self) -> bool:
+        """It lies behind a URL."""
+        return not is_local(self.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,8 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
     folders: list[str] = []
     archives: dict[str, None] = {}
     for given in inputs:
+        if _is_url(given):
+            continue
         root = real_path(given)
         try:
             mode = os.stat(root).st_mode
@@ -111,8 +125,37 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
         )
     found, repeated = _without_repeated(list(archives))
     parts.extend(found)
+    if urls := [os.fspath(given) for given in inputs if _is_url(given)]:
+        behind, again = _parts_behind(urls)
+        parts.extend(behind)
+        repeated.extend(again)
     names = _unique_names([part.root for part in parts])
     return [replace(part, name=name) for name, part in zip(names, parts, strict=True)], repeated
+
+
+def _is_url(given: str | os.PathLike[str]) -> bool:
+    from pipeline.storage.remote import is_url
+
+    return isinstance(given, str) and "://" in given and is_url(given)
+
+
+def _parts_behind(urls: Sequence[str]) -> tuple[list[Part], list[str]]:
+    """The parts that URLs amount to, and those that repeat another. Raises InputError."""
+    from pipeline.storage.objects import are_alike, parts_at
+
+    parts: list[Part] = []
+    repeated: list[str] = []
+    for url in urls:
+        for part in sorted(parts_at(url), key=lambda part: (part.form != "folder", len(part.root), part.root)):
+            if part.form == "folder":
+                for other in parts:
+                    if other.form == "folder" and part.root == other.root:
+                        raise InputError(f"{_shown(part.root)} is given twice")
+            elif any(part.root == other.root or are_alike(part, other) for other in parts):
+                repeated.append(part.root)
+                continue
+            parts.append(part)
+    return sorted(parts, key=lambda part: (part.form != "folder", part.root)), repeated
 
 
 def source_of(part: Part) -> dict[str, Any]:
@@ -120,22 +163,27 @@ def source_of(part: Part) -> dict[str, Any]:
     return {
         "part": stored_text(part.name),
         "form": part.form,
-        "address": f"file://{quote(os.fsencode(part.root))}",
+        "address": _address_of(part.root),
         "prefix": quote(os.fsencode(part.prefix)),
         "without": sorted(quote(os.fsencode(path)) for path in part.without),
     }
 
 
+def _address_of(root: str) -> str:
+    scheme, _, place = ("file", "", root) if is_local(root) else root.partition("://")
+    return f"{scheme}://{quote(os.fsencode(place), safe='/@:' if scheme != 'file' else '/')}"
+
+
 def part_of(source: Mapping[str, Any]) -> Part:
     """The part that `source_of` has written down; an archive's stamp is that of now. Raises KeyError, TypeError, ValueError."""
     scheme, _, place = str(source["address"]).partition("://")
-    if scheme != "file" or source["form"] not in ("folder", "zip", "tar"):
+    if not place or source["form"] not in ("folder", "zip", "tar"):
         raise ValueError(source["address"])
-    root = _unquoted(place)
+    root = _unquoted(place) if scheme == "file" else f"{scheme}://{_unquoted(place)}"
     stamp = None
     if source["form"] != "folder":
         with suppress(OSError):  # it is gone, as who opens it will find
-            stamp = Stamp.of(os.stat(root))
+            stamp = stamp_of(root)
     return Part(
         str(source["part"]),
         root,
@@ -148,6 +196,10 @@ def part_of(source: Mapping[str, Any]) -> Part:
 
 def why_closed(part: Part) -> OSError | None:
     """Why nothing can be had of a part: its folder or archive is gone, or cannot be opened."""
+    if part.is_remote:
+        from pipeline.storage.objects import why_gone
+
+        return why_gone(part)
     try:
         if part.form == "folder":
             os.scandir(part.root).close()
@@ -205,8 +257,20 @@ def real_path(given: str | os.PathLike[str]) -> str:
 
 def library_name(given: str | os.PathLike[str]) -> str:
     """What a library is called after its first INPUT: the name of the folder, or of the export that the archive is of."""
+    if _is_url(given):
+        name = shown_input(given).rstrip("/").rpartition("/")[2]
+        return export_of(name) or (name.rpartition(".")[0] if is_archive_name(name) else name)
     path = Path(real_path(given))
     return path.name if path.is_dir() else export_of(path.name) or path.stem
+
+
+def shown_input(given: str | os.PathLike[str], resolved: bool = False) -> str:
+    """An INPUT as it may be shown and kept: of a URL no password and no signature; a path as it is given, or `resolved`."""
+    if _is_url(given):
+        from pipeline.storage.remote import shown_url
+
+        return shown_url(os.fspath(given))
+    return real_path(given) if resolved else os.fspath(given)
 
 
 def is_inside(path: str, folder: str) -> bool:
@@ -251,6 +315,11 @@ def _folder_parts(root: str) -> Iterator[Part]:
             else:
                 roots[f"{above}/{name}"] = "Takeout/"
     roots.setdefault(root, prefix_of(root))
+    yield from folder_parts(roots)
+
+
+def folder_parts(roots: Mapping[str, str]) -> Iterator[Part]:
+    """The parts that folders are, some of which lie in others, each with its path inside the export."""
     for each, prefix in sorted(roots.items()):
         inner = frozenset(other[len(each) + 1 :] for other in roots if other != each and is_inside(other, each))
         yield Part("", each, prefix=prefix, without=inner)

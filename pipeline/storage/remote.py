@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import os
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from pipeline.limits import progress
-from pipeline.problems import UsageError, to_install
+from pipeline.problems import MediaError, RunError, UsageError, to_install
 from pipeline.storage.archives import Stamp
 
 #: The extra of this package that brings what a kind of URL needs.
@@ -34,6 +36,15 @@ READ_ONLY = ("http", "https")
 #: How often what failed on the way is tried, and seconds between the first two times; they double, and vary by half, so that
 #: those who failed together do not come back together.
 TRIES, FIRST_WAIT, LONGEST_WAIT = 6, 0.2, 8.0
+#: Seconds after which no further time is begun.
+LONGEST = 60.0
+#: Seconds in which a connection has to stand, an answer has to begin or go on, and that of a piece of a file has to be there.
+CONNECTED, SILENT, ANSWERED = 10, 20, 60
+#: Connections of one process to one service.
+CONNECTIONS = 128
+
+#: Kinds of URLs whose first step is a bucket, of one service; and those of a host, asked by a connection for each thread.
+_BUCKETS, _BY_SSH = ("s3", "s3a", "gs", "gcs", "az"), ("sftp", "ssh")
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 #: Errors of the system that may be gone another time.
@@ -41,6 +52,11 @@ _PASSING = {errno.EAGAIN, errno.EBUSY, errno.ECONNABORTED, errno.ECONNREFUSED, e
     errno.EHOSTUNREACH,
     errno.ENETUNREACH,
     errno.EIO,
+    errno.ETIMEDOUT,
+}
+#: Those that say that nobody is there.
+_UNREACHABLE = {errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH} | {
+    errno.EPIPE,
     errno.ETIMEDOUT,
 }
 _P = ParamSpec("_P")
@@ -58,27 +74,67 @@ def is_url(place: str) -> bool:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """What reads and writes there, one for each process and kind of URL, and the place as it calls that.
+    """What reads and writes there, one for each process and service, and the place as it calls that.
 
     Raises UsageError for a URL that is none of ours, or needs a package that is not installed."""
-    import fsspec
-
-    scheme = urlsplit(url).scheme.lower()
-    if "::" in url or (scheme not in EXTRAS and scheme not in fsspec.available_protocols()):
-        raise UsageError(f"{shown_url(url)}: no such URLs can be read; s3, gs, az, sftp and https can")
-    if urlsplit(url).password is not None:
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    place = rest.partition("/")[0]
+    if "@" in place and urlsplit(f"{scheme}://{place}").password is not None:
         raise UsageError(
             f"{shown_url(url)}: a password in a URL ends in logs and results: leave it out, and give it as the library that "
-            "reads such URLs is given it (docs/scale.md)"
+            "reads such URLs is given it (docs/how-to/object-storage.md)"
         )
+    files = _filesystem(scheme, place if scheme not in _BUCKETS else "", os.getpid())
+    return files, _path(url) or files._strip_protocol(url)
+
+
+def _path(url: str) -> str:
+    """The place of a URL as what reads it calls that; nothing if that alone can tell."""
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    if scheme in READ_ONLY:
+        return url
+    if scheme in _BUCKETS:
+        return rest.strip("/")
+    return f"/{rest.partition('/')[2]}" if scheme in _BY_SSH else ""
+
+
+@lru_cache(maxsize=64)
+def _filesystem(scheme: str, place: str, _process: int) -> Any:
+    """One for each process: what was made before a fork has threads, and connections, that are the parent's."""
+    import fsspec
+
+    if scheme not in EXTRAS and scheme not in fsspec.available_protocols():
+        raise UsageError(f"{scheme}://: no such URLs can be read; s3, gs, az, sftp and https can")
     try:
-        options = {} if scheme in READ_ONLY or scheme in ("sftp", "ssh") else {"use_listings_cache": False}
-        files, path = fsspec.core.url_to_fs(url, **options)
+        kind = fsspec.get_filesystem_class(scheme)
+        options: dict[str, Any] = kind._get_kwargs_from_urls(f"{scheme}://{place}/") if place else {}
+        options |= _options(scheme)
+        files = kind(**options)
     except ImportError as error:
         extra = EXTRAS.get(scheme)
         advice = f": {to_install(f'takeout-index[{extra}]')}" if extra else f" ({error})"
-        raise UsageError(f"{shown_url(url)} needs a package that is not installed{advice}") from error
-    return files, path
+        raise UsageError(f"{scheme}:// needs a package that is not installed{advice}") from error
+    if scheme in ("s3", "s3a"):
+        files.retries = 1  # it is `retrying` that does
+    return files
+
+
+def _options(scheme: str) -> dict[str, Any]:
+    """How a service is asked: nothing is kept of listings, nothing waits for ever, nothing tries again but `retrying`."""
+    if scheme in ("s3", "s3a"):
+        retries = {"max_attempts": 0}
+        config = {"connect_timeout": CONNECTED, "read_timeout": SILENT, "retries": retries}
+        return {"use_listings_cache": False, "config_kwargs": config | {"max_pool_connections": CONNECTIONS}}
+    if scheme in READ_ONLY:
+        import aiohttp
+
+        return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_connect=CONNECTED, sock_read=SILENT)}}
+    if scheme in _BY_SSH:
+        waits = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
+        return {"skip_instance_cache": True} | dict.fromkeys(waits, CONNECTED)
+    return {"use_listings_cache": False} if scheme in EXTRAS else {}
 
 
 def shown_url(url: str) -> str:
@@ -97,65 +153,180 @@ def shown_url(url: str) -> str:
 def retrying(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """What a function returns that reads or writes over a network, called again where it fails in passing.
 
-    What it raises at last is an OSError that says why."""
+    What it raises at last is an OSError that says why; a MediaError or RunError stays one."""
     wait = FIRST_WAIT
+    until = time.monotonic() + LONGEST
     for left in range(TRIES - 1, -1, -1):
         progress()
         try:
             return function(*args, **kwargs)
+        except (MediaError, RunError):
+            raise
         except Exception as error:
-            if not left or not is_passing(error):
+            if not left or not is_passing(error) or time.monotonic() > until:
                 raise as_os_error(error) from error
-        time.sleep(wait * random.uniform(0.5, 1.5))
+        _sleep(wait * random.uniform(0.5, 1.5))
         wait = min(2 * wait, LONGEST_WAIT)
     raise AssertionError
 
 
+def _sleep(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        progress()
+        time.sleep(min(left, 1.0))
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The status of HTTP that a server has answered, where an error of one of the libraries is made of one."""
+    for _ in range(4):
+        if error is None:
+            break
+        answer = getattr(error, "response", None)
+        if isinstance(answer, dict):
+            found = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if isinstance(found, int) and found:
+                return found
+        for name in ("status", "code", "status_code"):
+            found = getattr(error, name, None)
+            if isinstance(found, int) and 100 <= found < 600:
+                return found
+        error = error.__cause__
+    return None
+
+
 def is_passing(error: BaseException) -> bool:
     """An error may be gone another time: a connection was lost, a service is busy."""
-    if isinstance(error, TimeoutError | asyncio.TimeoutError | ConnectionError):
+    if (status := status_of(error)) is not None:
+        return status in (408, 425, 429) or status >= 500
+    if is_unreachable(error):
         return True
     if isinstance(
         error, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError
     ):
         return False
-    status = getattr(error, "status", None) or getattr(error, "code", None)
-    if isinstance(status, int):
-        return status in (408, 425, 429) or status >= 500
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _PASSING
     # Of libraries that have errors of their own for what was cut short on the way.
-    return type(error).__module__.partition(".")[0] in (
-        "aiohttp",
-        "botocore",
-        "aiobotocore",
-        "paramiko",
-        "azure",
-        "gcsfs",
-    )
+    return type(error).__module__.partition(".")[0] in _LIBRARIES
+
+
+_LIBRARIES = ("aiohttp", "botocore", "aiobotocore", "paramiko", "azure", "gcsfs")
+
+
+def is_unreachable(error: BaseException | None) -> bool:
+    """No answer came, or no connection stands, as far as the error says."""
+    for _ in range(4):
+        if error is None:
+            break
+        if isinstance(error, TimeoutError | asyncio.TimeoutError | ConnectionError):
+            return True
+        if isinstance(error, OSError) and error.errno in _UNREACHABLE:
+            return True
+        name, room = type(error).__name__, type(error).__module__.partition(".")[0]
+        if room in _LIBRARIES and ("Connect" in name or "Timeout" in name or name == "ServiceRequestError"):
+            return True
+        error = error.__cause__
+    return False
 
 
 def as_os_error(error: Exception) -> OSError:
     """An error of one of many libraries as what it amounts to, an OSError with a number."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or status_of(error) == 404:
         return FileNotFoundError(errno.ENOENT, "it is not there")
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or status_of(error) in (401, 403):
         return PermissionError(errno.EACCES, "access is denied: are the credentials those for it?")
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return TimeoutError(errno.ETIMEDOUT, "no answer came in time")
-    text = " ".join(str(error).split())[:200]
+    if is_unreachable(error):
+        return ConnectionError(errno.ECONNREFUSED, "the server cannot be reached")
+    if isinstance(error, OSError) and error.errno is not None and error.errno != errno.EIO:
+        return error
+    if (status := status_of(error)) is not None:
+        return OSError(errno.EIO, f"the server answers with status {status}")
+    # What aiohttp says holds the whole URL, which may be signed.
+    text = "" if type(error).__module__.startswith("aiohttp") else " ".join(str(error).split())[:200]
     return OSError(errno.EIO, text or type(error).__name__)
+
+
+def _asked(url: str, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """What a method of the filesystem of a URL returns, called once; `progress` is told while it waits."""
+    with _borrowed(url) as files:
+        if not getattr(files, "async_impl", False):
+            return getattr(files, name)(*args, **kwargs)
+        return _awaited(files, getattr(files, f"_{name}"), *args, **kwargs)
+
+
+def _awaited(files: Any, function: Callable[..., Any], *args: Any, most: float = 3600, **kwargs: Any) -> Any:
+    future = asyncio.run_coroutine_threadsafe(function(*args, **kwargs), files.loop)
+    until = time.monotonic() + most
+    while True:
+        try:
+            return future.result(1)
+        except TimeoutError:
+            if future.done():
+                raise
+            progress()
+            if time.monotonic() > until:
+                future.cancel()
+                raise
+        except BaseException:
+            future.cancel()
+            raise
+
+
+#: Connections of SSH that nobody uses just now: one must not be used by two threads at a time.
+_idle: dict[tuple[str, int], list[Any]] = {}
+
+
+@contextmanager
+def _borrowed(url: str) -> Iterator[Any]:
+    """The filesystem of a URL, for one thread."""
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in _BY_SSH:
+        yield filesystem(url)[0]
+        return
+    key = (f"{scheme}://{rest.partition('/')[0]}", os.getpid())
+    idle = _idle.setdefault(key, [])
+    try:
+        files = idle.pop()
+    except IndexError:
+        files = _filesystem.__wrapped__(scheme.lower(), rest.partition("/")[0], os.getpid())
+        files.ftp.get_channel().settimeout(SILENT)
+    try:
+        yield files
+    except FileNotFoundError:
+        idle.append(files)
+        raise
+    except BaseException:  # who knows what is still on the way there
+        with suppress(Exception):
+            files.client.close()
+        raise
+    idle.append(files)
 
 
 def stamp_of(url: str) -> Stamp:
     """What tells whether a file is still the same. Raises OSError if it is not there."""
-    files, path = filesystem(url)
-    found = retrying(files.info, path)
+    return as_stamp(look_at(url))
+
+
+def look_at(url: str) -> Mapping[str, Any]:
+    """What is said of a file. Raises OSError if it is not there, IsADirectoryError if it is a folder."""
+    found: Mapping[str, Any] = retrying(_asked, url, "info", _path(url) or filesystem(url)[1])
     if found.get("type") == "directory":
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    return as_stamp(found)
+    return found
+
+
+def look_once(url: str) -> None:
+    """Ask for a file once, whatever comes of it. Raises what the library does that asks."""
+    _asked(url, "info", _path(url) or filesystem(url)[1])
+
+
+def tag_of(found: Mapping[str, Any]) -> str:
+    """The tag that a server gives a file as it is now, if it may be asked for that and no other; else nothing."""
+    tag = str(found.get("ETag") or found.get("etag") or "")
+    return "" if tag.startswith("W/") else tag
 
 
 def as_stamp(found: Mapping[str, Any]) -> Stamp:
@@ -180,6 +351,90 @@ def nanoseconds(moment: Any) -> int:
     if isinstance(moment, datetime):
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return round(moment * 1e6) * 1000 if isinstance(moment, int | float) else 0
+
+
+class Piece(NamedTuple):
+    """Some bytes of a file, and what came with them of it: its tag, its size, when it was modified, each if it was said."""
+
+    data: bytes
+    tag: str = ""
+    size: int | None = None
+    modified_ns: int = 0
+
+
+def read_piece(url: str, offset: int, length: int, tag: str = "") -> Piece:
+    """The bytes [offset, offset + length) of a file, all of which are there, in one request; with a `tag`, of no other file.
+
+    Raises OSError; MediaError if it is another file now, or the server gives no pieces."""
+    return retrying(_piece, url, offset, length, tag)
+
+
+def _piece(url: str, offset: int, length: int, tag: str) -> Piece:
+    scheme = url.partition("://")[0].lower()
+    files, path = (None, _path(url)) if scheme in _BY_SSH else filesystem(url)
+    if scheme in ("s3", "s3a"):
+        found: Piece = _awaited(files, _s3_piece, files, path, offset, length, tag, most=ANSWERED)
+    elif scheme in READ_ONLY:
+        found = _awaited(files, _http_piece, files, path, offset, length, tag, most=ANSWERED)
+    elif files is not None and getattr(files, "async_impl", False):
+        ranged = {"start": offset, "end": offset + length}
+        found = Piece(_awaited(files, files._cat_file, path, most=ANSWERED, **ranged))
+    else:
+        found = Piece(_asked(url, "cat_file", path, start=offset, end=offset + length))
+    if found.size is not None and found.size < offset + length:
+        raise MediaError("changed: it is shorter than it was when it was listed")
+    if len(found.data) > length:
+        raise MediaError("no_ranges: the server gives it only as a whole")
+    if len(found.data) < length:
+        raise ConnectionError(errno.ECONNRESET, f"{length - len(found.data):,} bytes are missing of an answer")
+    return found
+
+
+_OTHER = "changed: it has been replaced since it was listed"
+
+
+async def _s3_piece(files: Any, path: str, offset: int, length: int, tag: str) -> Piece:
+    bucket, _, key = path.partition("/")
+    more = {"Range": f"bytes={offset}-{offset + length - 1}"} if length else {}
+    if tag:
+        more["IfMatch"] = tag
+    try:
+        answer = await files._call_s3("get_object", Bucket=bucket, Key=key, **more)
+    except Exception as error:
+        if status_of(error) == 412:
+            raise MediaError(_OTHER) from None
+        if status_of(error) == 416:
+            raise MediaError("changed: it is shorter than it was when it was listed") from None
+        raise
+    async with answer["Body"] as body:
+        data = await body.read()
+    return Piece(
+        data, answer.get("ETag") or "", _total(answer.get("ContentRange")), nanoseconds(answer.get("LastModified"))
+    )
+
+
+async def _http_piece(files: Any, url: str, offset: int, length: int, tag: str) -> Piece:
+    session = await files.set_session()
+    headers = {"Range": f"bytes={offset}-{offset + length - 1}", "Accept-Encoding": "identity"}
+    if tag:
+        headers["If-Match"] = tag
+    async with session.get(files.encode_url(url), headers=headers) as answer:
+        if answer.status == 412:
+            raise MediaError(_OTHER)
+        if answer.status == 416:
+            raise MediaError("changed: it is shorter than it was when it was listed")
+        answer.raise_for_status()
+        if answer.status != 206 and (offset or answer.content_length != length):
+            raise MediaError("no_ranges: the server gives it only as a whole")
+        data = await answer.read()
+        modified = nanoseconds(answer.headers.get("Last-Modified"))
+        return Piece(data, answer.headers.get("ETag", ""), _total(answer.headers.get("Content-Range")), modified)
+
+
+def _total(stated: str | None) -> int | None:
+    """The size of a file by what was said of the place of a piece in it: ``bytes 0-99/1234``."""
+    total = (stated or "").rpartition("/")[2]
+    return int(total) if total.isdecimal() else None
 
 
 def read_range(url: str, offset: int, length: int) -> bytes:
@@ -234,6 +489,67 @@ def files_below(url: str) -> dict[str, Stamp]:
         for name, each in found.items()
         if each.get("type") != "directory" and name.startswith(above)
     }
+
+
+class Listed(NamedTuple):
+    """What a listing says of one name below a place: a file, a folder, or neither (``other``)."""
+
+    name: str  # from the place on
+    kind: str
+    stamp: Stamp
+
+
+def folder_of(url: str) -> list[Listed]:
+    """What lies directly in a folder, or a bucket. Raises OSError, also if there is no such place."""
+    path = _path(url) or filesystem(url)[1]
+    above = path.rstrip("/") + "/"
+    return [each for found in retrying(_asked, url, "ls", path, detail=True) if (each := _listed(found, above))]
+
+
+def everything_below(url: str) -> Iterator[Listed]:
+    """All files below a place, page by page; nothing if there is no such place. Raises OSError."""
+    path = _path(url) or filesystem(url)[1]
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("s3", "s3a"):
+        yield from _s3_below(url, path)
+        return
+    above = path.rstrip("/") + "/"
+    if scheme in _BY_SSH:
+        pending = [""]
+        while pending:
+            folder = pending.pop()
+            for each in sorted(folder_of(join(url, folder) if folder else url)):
+                name = f"{folder}/{each.name}" if folder else each.name
+                if each.kind == "directory":
+                    pending.append(name)
+                else:
+                    yield each._replace(name=name)
+        return
+    found = retrying(_asked, url, "find", path, detail=True)
+    listed = (_listed(found[name], above) for name in sorted(found))
+    yield from (each for each in listed if each is not None and each.kind != "directory")
+
+
+def _s3_below(url: str, path: str) -> Iterator[Listed]:
+    """The objects of a bucket as they are called, which may begin, end and go on with slashes."""
+    bucket, _, start = path.partition("/")
+    start = f"{start}/" if start else ""
+    asked = {"Bucket": bucket, "Prefix": start}
+    while True:
+        page = retrying(_asked, url, "call_s3", "list_objects_v2", **asked)
+        for each in page.get("Contents", ()):
+            yield Listed(each["Key"].removeprefix(start), "file", as_stamp(each | {"size": each["Size"]}))
+        if not page.get("IsTruncated"):
+            return
+        asked["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _listed(found: Mapping[str, Any], above: str) -> Listed | None:
+    name = str(found["name"])
+    name = name.removeprefix(above) if name.startswith(above) else ""
+    kind = str(found.get("type"))
+    kind = kind if kind in ("file", "directory") else "other"
+    return Listed(name.rstrip("/") if kind == "directory" else name, kind, as_stamp(found)) if name.strip("/") else None
 
 
 def join(url: str, *names: str) -> str:

@@ -13,10 +13,10 @@ import struct
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from pipeline.problems import MediaError, Problem, describe, noting
-from pipeline.storage.archives import Archive
+from pipeline.storage.archives import Archive, open_through
 from pipeline.storage.gzips import MAGIC, gunzip
 from pipeline.storage.parts import Part
 from pipeline.storage.streams import Streamed
@@ -84,8 +84,8 @@ def read_tar(part: Part, problems: list[Problem]) -> Generator[tuple[TarMember, 
     assert part.stamp is not None
     reader = None
     with noting(problems, "list"):
-        archive = Archive(part.root, part.stamp, random=False)
-        reader = TarReader(archive.descriptor)
+        archive = open_through(part.address, part.stamp)
+        reader = TarReader(archive.descriptor if isinstance(archive, Archive) else archive)
     if reader is None:
         return
     with closing(archive):
@@ -94,18 +94,58 @@ def read_tar(part: Part, problems: list[Problem]) -> Generator[tuple[TarMember, 
         problems.extend(reader.problems)
 
 
-class TarReader:
-    """The members of the tar archive open as `descriptor`, once. `problems` gathers what is wrong with it as a whole.
+class Through(Protocol):
+    """An archive that is read from front to back."""
 
-    Memory does not grow with the archive. The descriptor stays the caller's. Raises OSError, MediaError if it is no
-    regular file; what goes wrong later is a problem, and ends the pass if it must.
-    """
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def first(self, length: int) -> bytes:
+        """The first bytes, of which all come again."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """All bytes. May raise OSError, MediaError."""
+
+    def is_unchanged(self) -> bool:
+        """It is still what it was when it was opened."""
+
+
+class _Descriptor:
+    """A regular file, open for reading."""
 
     def __init__(self, descriptor: int) -> None:
         self._state = os.fstat(descriptor)
         if not stat.S_ISREG(self._state.st_mode):
             raise MediaError("not_a_file: it is no regular file")
         self._descriptor = descriptor
+        self.size = self._state.st_size
+
+    def first(self, length: int) -> bytes:
+        return os.pread(self._descriptor, length, 0)
+
+    def pieces(self) -> Iterator[bytes]:
+        at = 0
+        while block := os.pread(self._descriptor, min(READ, self.size - at), at):
+            at += len(block)
+            yield block
+
+    def is_unchanged(self) -> bool:
+        state = os.fstat(self._descriptor)
+        return (state.st_size, state.st_mtime_ns) == (self.size, self._state.st_mtime_ns)
+
+
+class TarReader:
+    """The members of the tar archive open as `descriptor`, or that comes through otherwise, once.
+
+    `problems` gathers what is wrong with it as a whole.
+
+    Memory does not grow with the archive. The descriptor stays the caller's. Raises OSError, MediaError if it is no
+    regular file; what goes wrong later is a problem, and ends the pass if it must.
+    """
+
+    def __init__(self, descriptor: int | Through) -> None:
+        self._file = _Descriptor(descriptor) if isinstance(descriptor, int) else descriptor
         self._stream = _Stream(self._unpacked())
         self._first = b""  # the first block that is no header
         self._found = self._cut = self._inside = False
@@ -228,7 +268,7 @@ class TarReader:
             self._note(Problem("list", "not_an_archive", f"this is no tar archive: it begins with {first[:16]!r}"))
         elif not self._found and failure is None and not first:
             self._note(
-                Problem("list", "empty", "the file has no bytes" if not self._state.st_size else "it holds no files")
+                Problem("list", "empty", "the file has no bytes" if not self._file.size else "it holds no files")
             )
         else:
             if self._lost is not None:
@@ -238,8 +278,7 @@ class TarReader:
             if failure is not None:
                 advice = "" if failure.kind == "unreadable" else ": download this part again"
                 self._note(replace(failure, message=f"{failure.message} {self._place()}{advice}"))
-        state = os.fstat(self._descriptor)
-        if (state.st_size, state.st_mtime_ns) != (self._state.st_size, self._state.st_mtime_ns):
+        if not self._file.is_unchanged():
             self._note(Problem("list", "changed", "the archive changed while it was read"))
 
     def _place(self) -> str:
@@ -249,11 +288,11 @@ class TarReader:
 
     def _unpacked(self) -> Iterator[bytes]:
         """The tar, in pieces."""
-        compressed = os.pread(self._descriptor, len(MAGIC), 0) == MAGIC
+        compressed = self._file.first(len(MAGIC)) == MAGIC
         yield from gunzip(self._blocks(), self._note) if compressed else self._blocks()
 
     def _blocks(self) -> Iterator[bytes]:
-        while block := os.pread(self._descriptor, min(READ, self._state.st_size - self.bytes_read), self.bytes_read):
+        for block in self._file.pieces():
             self.bytes_read += len(block)
             yield block
 

@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from zlib_ng import zlib_ng
 
 from pipeline.problems import MediaError
 from pipeline.storage.archives import Archive
 from pipeline.storage.unpacking import DEFLATED, Unpacking
+
+if TYPE_CHECKING:
+    from pipeline.storage.objects import ObjectArchive
 
 #: Compressed bytes read at a time.
 PACKED_BLOCK = 64 << 10
@@ -63,7 +66,7 @@ class _Directory(NamedTuple):
     base: int
 
 
-def read_headers(archive: Archive) -> tuple[list[Header], list[str]]:
+def read_headers(archive: Archive | ObjectArchive) -> tuple[list[Header], list[str]]:
     """All members, and what is wrong with the archive. Members that the directory has lost are looked for one by one."""
     size = archive.stamp.size
     if not size:
@@ -95,7 +98,7 @@ def read_headers(archive: Archive) -> tuple[list[Header], list[str]]:
     )
 
 
-def _find_directory(archive: Archive) -> _Directory | None:
+def _find_directory(archive: Archive | ObjectArchive) -> _Directory | None:
     size = archive.stamp.size
     start = max(0, size - (_END.size + _MANY + _LOCATOR.size + _END64.size))
     tail = archive.read_all(start, size - start)
@@ -119,12 +122,14 @@ def _find_directory(archive: Archive) -> _Directory | None:
             if long is not None:
                 count, length, offset, end = long
         for begin, base in ((end - length, end - length - offset), (offset, 0)):
+            if 0 < length <= LARGEST_DIRECTORY and begin >= 0:
+                archive.hint(begin, length)
             if begin >= 0 and base >= 0 and (archive.read_at(begin, 4) == b"PK\1\2" or (count == length == 0)):
                 return _Directory(begin, length, count, base)
     return None
 
 
-def _find_end64(archive: Archive, tail: bytes, at: int, start: int) -> tuple[int, int, int, int] | None:
+def _find_end64(archive: Archive | ObjectArchive, tail: bytes, at: int, start: int) -> tuple[int, int, int, int] | None:
     """Count, length and offset of the directory by the zip64 record, and where that stands."""
     if at < _LOCATOR.size or tail[at - _LOCATOR.size : at - _LOCATOR.size + 4] != b"PK\6\7":
         return None
@@ -228,7 +233,7 @@ def name_of(raw: bytes, flags: int, extra: bytes = b"") -> str:
 # Without a directory
 
 
-def _local_headers(archive: Archive, where: range) -> Iterator[Header]:
+def _local_headers(archive: Archive | ObjectArchive, where: range) -> Iterator[Header]:
     """The members that begin `where`, by their own headers: all that there is of an archive whose end is lost."""
     search = _Search(archive)
     position = _find(archive, b"PK\3\4", where.start)
@@ -249,7 +254,7 @@ def _local_headers(archive: Archive, where: range) -> Iterator[Header]:
         position = following
 
 
-def _local_header(archive: Archive, at: int, search: _Search) -> Header | None:
+def _local_header(archive: Archive | ObjectArchive, at: int, search: _Search) -> Header | None:
     """The member whose header stands there; None if there is none."""
     data = archive.read_at(at, LOCAL.size)
     if len(data) < LOCAL.size:
@@ -278,7 +283,7 @@ class _Search:
     """Looks for what stands behind members' data, and gives up when it has gone through the archive some times over: members
     that each reach to its end are none that anybody packed."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive | ObjectArchive) -> None:
         self._archive = archive
         self._left = MOST_SEARCHED * archive.stamp.size
 
@@ -311,7 +316,7 @@ class _Search:
         return stated if at is not None else None
 
 
-def _descriptor(archive: Archive, start: int, at: int) -> tuple[int, int, int] | None:
+def _descriptor(archive: Archive | ObjectArchive, start: int, at: int) -> tuple[int, int, int] | None:
     """What stands behind a member's data, if it stands there: with a mark or without, sizes of 32 bits or of 64."""
     data = archive.read_at(at, 24)
     for skip in (4, 0) if data[:4] == b"PK\7\x08" else (0,):
@@ -323,7 +328,7 @@ def _descriptor(archive: Archive, start: int, at: int) -> tuple[int, int, int] |
     return None
 
 
-def _find(archive: Archive, mark: bytes, start: int) -> int | None:
+def _find(archive: Archive | ObjectArchive, mark: bytes, start: int) -> int | None:
     """The first position from `start` where these four bytes stand."""
     position, size = start, 4 << 10  # in most cases it is near
     while block := archive.read_at(position, size):
@@ -337,7 +342,7 @@ def _find(archive: Archive, mark: bytes, start: int) -> int | None:
     return None
 
 
-def _what_it_is(archive: Archive) -> str:
+def _what_it_is(archive: Archive | ObjectArchive) -> str:
     """What a file without members is, for the person who has it."""
     head = archive.read_at(0, 512).lstrip().lower()
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
@@ -345,7 +350,7 @@ def _what_it_is(archive: Archive) -> str:
     return "it is no zip, or nothing of it is left"
 
 
-def packed_bytes(archive: Archive, start: int, length: int, first: bytes = b"") -> Callable[[], bytes]:
+def packed_bytes(archive: Archive | ObjectArchive, start: int, length: int, first: bytes = b"") -> Callable[[], bytes]:
     """Gives the packed bytes of a member piece by piece; the `first` of them are there already."""
     first = first[:length]
 
@@ -361,7 +366,7 @@ def packed_bytes(archive: Archive, start: int, length: int, first: bytes = b"") 
 # Members that claim the same bytes
 
 
-def overlapping(archive: Archive, headers: list[Header]) -> set[int]:
+def overlapping(archive: Archive | ObjectArchive, headers: list[Header]) -> set[int]:
     """Which members claim bytes of others, who have the better right to them (Fifield, A better zip bomb).
 
     Of those in conflict, those go whose own header is not there or says another length; then whichever ends last, so that one
@@ -389,7 +394,7 @@ def _end_of(header: Header) -> int:
     return header.at + LOCAL.size + len(header.raw) + header.packed
 
 
-def _agrees(archive: Archive, header: Header) -> bool:
+def _agrees(archive: Archive | ObjectArchive, header: Header) -> bool:
     """A member's own header says what the directory does."""
     data = archive.read_at(header.at, LOCAL.size + len(header.raw))
     if len(data) < LOCAL.size + len(header.raw):

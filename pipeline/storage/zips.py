@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
 
 from pipeline.item import Content, Entry
 from pipeline.limits import progress
-from pipeline.problems import MediaError, Problem
+from pipeline.problems import MediaError, Problem, noting
 from pipeline.storage.archives import Archive, open_archive
 from pipeline.storage.parts import Part, Refused, refused_part
 from pipeline.storage.streams import Streamed, anew
@@ -28,6 +29,9 @@ from pipeline.storage.zip_headers import (
 )
 from pipeline.takeout.parts import paths_in_export
 
+if TYPE_CHECKING:
+    from pipeline.storage.objects import ObjectArchive
+
 #: Bytes of a medium that are fetched together with its header; more are read when they are asked for.
 FIRST = 16 << 10
 #: A compressed member up to this size is inflated to its end if that is asked for; beyond, only as far as must be.
@@ -44,7 +48,7 @@ def walk_zip(part: Part) -> Iterator[Entry | Refused]:
     try:
         if part.stamp is None:
             raise FileNotFoundError
-        archive = open_archive(part.root, part.stamp)
+        archive = open_archive(part.address, part.stamp)
         headers, damage = read_headers(archive)
     except MediaError as error:
         yield refused_part(part, [error.message])
@@ -84,7 +88,7 @@ class Member:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: Archive | ObjectArchive,
         entry: Entry,
         start: int,
         first: bytes,
@@ -108,7 +112,7 @@ class Member:
         return self._whole or self._stream is None or self._entry.packed <= CHEAP
 
     @property
-    def archive(self) -> Archive:
+    def archive(self) -> Archive | ObjectArchive:
         """What holds it."""
         return self._archive
 
@@ -212,7 +216,7 @@ def open_member(part: Part, entry: Entry) -> Member:
         )
     assert part.stamp is not None and entry.at is not None
     try:
-        archive = open_archive(part.root, part.stamp)
+        archive = open_archive(part.address, part.stamp)
     except FileNotFoundError:
         raise MediaError(f"vanished: {part.name}, which has it, is gone") from None
     named = len(entry.path)
@@ -236,6 +240,26 @@ def open_member(part: Part, entry: Entry) -> Member:
         tuple(_contradictions(part, entry, raw, flags, data[LOCAL.size + n : skip], method)),
         MediaError(f"size: {part.name} says {size:,} bytes, but holds {entry.size:,}") if lies else None,
     )
+
+
+def want_members(part: Part, entries: Iterable[Entry]) -> None:
+    """Say which members of a zip behind a URL are opened soon. Whoever opens them meets errors."""
+    with noting([], "read"):
+        if part.stamp is not None:
+            archive = open_archive(part.address, part.stamp)
+            if not isinstance(archive, Archive):
+                archive.want([wanted for each in entries if each.at is not None for wanted in _wanted(each, each.at)])
+
+
+def _wanted(entry: Entry, at: int) -> Iterator[tuple[int, int]]:
+    """What will be read of a member behind a URL: its beginning, and its end, behind which in most cases its sidecar begins."""
+    from pipeline.storage.objects import END, FIRST, LARGE, NEAR
+
+    header = LOCAL.size + len(entry.path) + 64
+    yield at, at + header + min(entry.packed, FIRST)
+    if entry.method == STORED and entry.packed > FIRST:
+        end = at + header + entry.packed
+        yield end - (NEAR if entry.packed > LARGE else END), end
 
 
 def _contradictions(part: Part, entry: Entry, raw: bytes, flags: int, extra: bytes, method: int) -> Iterator[Problem]:
