@@ -21,6 +21,7 @@ from pipeline.item import OPERATIONS, MediaItem, stored_bytes, stored_text
 from pipeline.lean import give_back, without
 from pipeline.listing import ListedFile, Listing
 from pipeline.modes import (
+    THREADS_AFAR,
     archives_mode,
     choose_mode,
     cores,
@@ -30,6 +31,7 @@ from pipeline.modes import (
     measured,
     start_early,
     threads_per_task,
+    with_threads,
     worker_processes,
 )
 from pipeline.planning import Plan, Progress, made_from, make_shards
@@ -99,6 +101,7 @@ def scan_library(
         from pipeline.storage.results import claimed, publish_report, write_files, write_media, write_text
         from pipeline.storage.shards import read_shard
 
+    settings = with_threads(settings, library)
     with (
         closing(library),
         given_cluster(settings.scheduler, _dask_report(settings)) as given,
@@ -191,7 +194,9 @@ def _read(
 
     with (
         Beside() as reader,
-        EarlyCluster(worker_processes(settings), results.scratch, _dask_report(settings)) as workers,
+        EarlyCluster(
+            worker_processes(settings), results.scratch, _dask_report(settings), library.packages()
+        ) as workers,
     ):
         if given_mode(settings) in (None, "sequential"):
             reader.start()  # while this process is small, and has one thread
@@ -201,7 +206,7 @@ def _read(
         with clock.stage("list"):
             # What is known has to be compared first; of shards that are left it is not known yet how much that is.
             left = any(results.shards.iterdir())
-            early: Callable[[Listing], None] = partial(start_early, workers, settings, before.media)
+            early: Callable[[Listing], None] = partial(start_early, workers, settings, before.media, library.waits)
             listing = list_library(library, watch, (lambda _: None) if left else early, settings.verify_archives)
             state = state_of(library, listing.digest(), settings)
             if before.is_of(state, folder=results.folder, settings=settings, library=library):
@@ -221,7 +226,7 @@ def _read(
             found = audit(plan, library.missing_parts())
             references, to_read = write_plan(plan, found, settings, results, index, earlier)
         files, size = plan.media - earlier.taken, plan.size - earlier.taken_bytes
-        mode = "parallel" if workers.started else choose_mode(settings, files, to_read)
+        mode = "parallel" if workers.started else choose_mode(settings, files, to_read, library.waits)
         if mode == "parallel" and not workers.started:
             if not files:
                 mode = "sequential"
@@ -503,6 +508,7 @@ def plan(
 
     settings, watch = settings or Settings(), watch or Silent()
     library = Library.of(_as_list(inputs), settings.merge)
+    settings = with_threads(settings, library)
     known = measured()
     if known.note:
         watch.note(known.note)
@@ -512,7 +518,7 @@ def plan(
         listing = list_library(library, watch)
         watch.step(f"pairing {listing.count:,} files")
         found = pair_library(listing, library, io_threads(settings))
-    mode = choose_mode(settings, found.media, found.to_read)
+    mode = choose_mode(settings, found.media, found.to_read, library.waits)
     tars = library.tars()
     states = found.counts()
     missing = library.missing_parts()
@@ -555,6 +561,7 @@ def plan(
                     processes=worker_processes(settings),
                     cores=cores(),
                     constants=known.constants or cost.MEASURED,
+                    remote=library.waits,
                 )
             )
             for each in ("sequential", "parallel")
@@ -638,6 +645,7 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
         watch.begin(recorded.files, recorded.size)
         read = 0
         library = Library(tuple(part for part in sources if part.name not in lost))
+        threads = settings.threads or (THREADS_AFAR if library.waits else threads)
         with clock.stage("read"), closing(library), rereading(library, threads) as batches:
             for batch in batches:
                 before, size = comparison.damaged, sum(found.size for found in batch)

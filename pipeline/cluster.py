@@ -119,10 +119,10 @@ class ClusterError(RunError):
     """A scheduler that cannot be reached or used."""
 
 
-def _start_fork_server() -> None:
+def _start_fork_server(preloaded: Sequence[str]) -> None:
     """Start the process that workers are forked from, so that its imports run while we still import distributed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.worker"])
+    context.set_forkserver_preload(["pipeline.worker", *preloaded])
     from multiprocessing import resource_tracker
     from multiprocessing.forkserver import ensure_running
 
@@ -270,12 +270,14 @@ def _instead(build: Build, reference: Any, error: Exception, deaths: int) -> tup
 
 
 @contextmanager
-def local_cluster(processes: int, scratch: Path, profile: Path | None = None) -> Iterator[Compute]:
+def local_cluster(
+    processes: int, scratch: Path, profile: Path | None = None, preloaded: Sequence[str] = ()
+) -> Iterator[Compute]:
     """A LocalCluster of single-threaded worker processes, closed to everyone else.
 
     It listens on loopback only, with no dashboard, and talks TLS with a certificate of this run, because any user of the
     machine can connect to a loopback port, and whoever talks to a scheduler can run code. `scratch` is private. Dask's report
-    of all that ran goes to the file `profile`.
+    of all that ran goes to the file `profile`. Workers have the modules `preloaded` from the first moment on.
     """
     if is_ours():
         _allow_open_files(processes)
@@ -284,7 +286,7 @@ def local_cluster(processes: int, scratch: Path, profile: Path | None = None) ->
         try:
             _settle_sockets(scratch)
             opened.enter_context(_temporary_files_in(scratch))
-            _start_fork_server()
+            _start_fork_server(preloaded)
         except OSError as error:
             raise ClusterError(
                 f"the local cluster did not start: its sockets can be neither in {places} ({error}): set TMPDIR to a "
@@ -450,9 +452,11 @@ class EarlyCluster:
     Used as a context: at its end the cluster, if it was started, is gone.
     """
 
-    def __init__(self, processes: int, scratch: Path, profile: Path | None = None) -> None:
+    def __init__(
+        self, processes: int, scratch: Path, profile: Path | None = None, preloaded: Sequence[str] = ()
+    ) -> None:
         self.ready_s: float | None = None  # seconds that starting it took
-        self._processes, self._scratch, self._profile = processes, scratch, profile
+        self._processes, self._scratch, self._profile, self._preloaded = processes, scratch, profile, preloaded
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="start cluster")
         self._open = ExitStack()
         self._starting: Future[Compute] | None = None
@@ -469,7 +473,9 @@ class EarlyCluster:
 
     def _enter(self) -> Compute:
         began = time.perf_counter()
-        compute = self._open.enter_context(local_cluster(self._processes, self._scratch, self._profile))
+        compute = self._open.enter_context(
+            local_cluster(self._processes, self._scratch, self._profile, self._preloaded)
+        )
         self.ready_s = time.perf_counter() - began
         return compute
 

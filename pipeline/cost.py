@@ -121,6 +121,10 @@ def disk_bound_ms(file_mb: float, disk_mb_per_s: float) -> float:
     return file_mb / disk_mb_per_s * 1000
 
 
+#: Requests for a file of an archive behind a URL, milliseconds that one waits, and milliseconds of a processor that it takes.
+REQUESTS, REQUEST_MS, REQUEST_CPU_MS = 2.0, 30.0, 1.5
+
+
 def predict(
     *,
     files: int,
@@ -132,11 +136,12 @@ def predict(
     archives: int = 0,
     archives_size: int = 0,
     constants: Constants = MEASURED,
+    remote: bool = False,
 ) -> Prediction:
     """Time and memory of a scan of `files` media files, of which `size` bytes are read, in mode ``sequential`` or ``parallel``.
 
     More `processes` than `cores` (None: one each) take memory and save no time. `archives` of `archives_size` bytes are read
-    from front to back before, each by one process.
+    from front to back before, each by one process. Of what is `remote` the threads wait for requests, in either mode.
 
     >>> one = predict(files=1000, size=7.7e9, mode="parallel", threads=16, processes=8, constants=PUBLISHED)
     >>> round(one.seconds, 1), one.memory_mb
@@ -150,10 +155,16 @@ def predict(
     alone = files * constants.alone_ms / 1000
     shared = inflating + files * constants.file_ms(file_mb) / 1000 / workers
     disk = files * disk_bound_ms(file_mb, constants.disk_mb_per_s) / 1000 if constants.disk_mb_per_s else 0.0
-    work = shared + disk if constants.waits and not parallel else max(shared, disk)
+    waiting = 0.0
+    if remote:
+        shared += files * REQUESTS * REQUEST_CPU_MS / 1000 / workers
+        waiting = files * REQUESTS * REQUEST_MS / 1000 / max(threads, 1)
+    work = max(shared + disk if constants.waits and not parallel else max(shared, disk), waiting)
     besides = constants.start_s[parallel] + constants.stop_s[parallel]
     if besides > work + alone:
         bound = "start-up"
+    elif waiting > max(shared, disk):
+        bound = "network"
     elif disk > shared:
         bound = "disk"
     else:
@@ -181,6 +192,7 @@ def choose_mode(
     cores: int | None = None,
     free_memory: int | None,
     constants: Constants = MEASURED,
+    remote: bool = False,
 ) -> str:
     """``sequential`` or ``parallel``: what is predicted to be faster, and sequential when memory is short.
 
@@ -190,7 +202,14 @@ def choose_mode(
         return "sequential"
     sequential, parallel = (
         predict(
-            files=files, size=size, mode=mode, threads=threads, processes=processes, cores=cores, constants=constants
+            files=files,
+            size=size,
+            mode=mode,
+            threads=threads,
+            processes=processes,
+            cores=cores,
+            constants=constants,
+            remote=remote,
         ).seconds
         for mode in ("sequential", "parallel")
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ from pipeline.storage.measured import Measured, kept_constants
 if TYPE_CHECKING:
     from pipeline.cluster import EarlyCluster
     from pipeline.listing import Listing
+    from pipeline.storage.library import Library
+
+#: I/O threads for what lies behind URLs, at the least.
+THREADS_AFAR = 16
 
 #: Where the system shows the limits of the control group that a process is in, which is all there is of it in a container.
 GROUP = Path("/sys/fs/cgroup")
@@ -31,9 +36,9 @@ def given_mode(settings: Settings) -> str | None:
     return "client" if current_client() is not None else None
 
 
-def choose_mode(settings: Settings, files: int, size: int) -> str:
+def choose_mode(settings: Settings, files: int, size: int, remote: bool = False) -> str:
     """The mode that is given, else ``parallel`` or ``sequential``, whichever the cost model predicts to be faster on this
-    machine for so many files, of which so many bytes are to be read."""
+    machine for so many files, of which so many bytes are to be read, of a disk or from behind URLs."""
     return given_mode(settings) or cost.choose_mode(
         files=files,
         size=size,
@@ -42,6 +47,7 @@ def choose_mode(settings: Settings, files: int, size: int) -> str:
         cores=cores(),
         free_memory=free_memory(),
         constants=measured().constants or cost.MEASURED,
+        remote=remote,
     )
 
 
@@ -58,7 +64,7 @@ def archives_mode(settings: Settings, count: int, size: int) -> str:
     return "sequential" if mode == "parallel" and why_not_here(worker_processes(settings)) else mode
 
 
-def start_early(workers: EarlyCluster, settings: Settings, known: int, listing: Listing) -> None:
+def start_early(workers: EarlyCluster, settings: Settings, known: int, remote: bool, listing: Listing) -> None:
     """Start the workers while the listing still grows, as soon as they are sure to be worth it.
 
     Of so many files the rows may be `known`: these have to be compared first.
@@ -66,7 +72,7 @@ def start_early(workers: EarlyCluster, settings: Settings, known: int, listing: 
     if workers.started or (known and listing.media_files <= known):
         return
     share = 1 - known / max(listing.media_files, 1)
-    if choose_mode(settings, listing.media_files - known, int(listing.bytes_to_read * share)) == "parallel":
+    if choose_mode(settings, listing.media_files - known, int(listing.bytes_to_read * share), remote) == "parallel":
         from pipeline.cluster import why_not_here
 
         if not why_not_here(worker_processes(settings)):
@@ -104,6 +110,13 @@ def worker_processes(settings: Settings) -> int:
 def io_threads(settings: Settings) -> int:
     """N, over all workers: as set, else four per core."""
     return settings.threads or 4 * cores()
+
+
+def with_threads(settings: Settings, library: Library) -> Settings:
+    """The settings, with more I/O threads for what lies behind URLs, unless their number is set: there each request waits."""
+    if settings.threads or not library.waits:
+        return settings
+    return replace(settings, threads=max(io_threads(settings), THREADS_AFAR))
 
 
 def threads_per_task(settings: Settings, mode: str) -> int:

@@ -87,6 +87,14 @@ class Library:
         """Reading waits for a network, whatever it seems like."""
         return any(part.is_remote for part in self.parts)
 
+    def packages(self) -> tuple[str, ...]:
+        """What whoever opens its files will import besides: of what lies behind URLs."""
+        if not self.waits:
+            return ()
+        from pipeline.storage.remote import packages_for
+
+        return packages_for(part.root for part in self.parts if part.is_remote)
+
     def want(self, entries: Iterable[Entry]) -> None:
         """Say what is going to be opened soon, so that what lies close together behind a URL is fetched together."""
         wanted: dict[str, list[Entry]] = {}

@@ -13,7 +13,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +31,7 @@ EXTRAS = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az", "adl": "az",
     "sftp": "sftp", "ssh": "sftp", "http": "http", "https": "http",
 }  # fmt: skip
+_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "sftp": "paramiko", "http": "aiohttp"}
 #: Kinds of URLs that can only be read.
 READ_ONLY = ("http", "https")
 #: How often what failed on the way is tried, and seconds between the first two times; they double, and vary by half, so that
@@ -135,6 +136,16 @@ def _options(scheme: str) -> dict[str, Any]:
         waits = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
         return {"skip_instance_cache": True} | dict.fromkeys(waits, CONNECTED)
     return {"use_listings_cache": False} if scheme in EXTRAS else {}
+
+
+def packages_for(urls: Iterable[str]) -> tuple[str, ...]:
+    """What reads there, to be imported."""
+    schemes = {url.partition("://")[0].lower() for url in urls}
+    return (
+        "fsspec",
+        *sorted({_PACKAGES[EXTRAS[scheme]] for scheme in schemes if scheme in EXTRAS}),
+        "pipeline.storage.objects",
+    )
 
 
 def shown_url(url: str) -> str:
