@@ -34,6 +34,7 @@ from pipeline.modes import (
     with_threads,
     worker_processes,
 )
+from pipeline.path_map import PathMap
 from pipeline.planning import Plan, Progress, made_from, make_shards
 from pipeline.preparing import ask_on, list_library, pair_library
 from pipeline.problems import RunError, UsageError
@@ -46,7 +47,7 @@ from pipeline.storage.parts import is_inside, library_name, real_path, shown_inp
 from pipeline.timing import Clock
 
 if TYPE_CHECKING:
-    from pipeline.cluster import Beside, Compute, EarlyCluster
+    from pipeline.cluster import Beside, Compute, EarlyCluster, Existing
     from pipeline.explain import Case, OtherFile
     from pipeline.stages import ArchiveRead
     from pipeline.storage.earlier import Earlier
@@ -80,6 +81,10 @@ def scan(
     library = Library.of(_as_list(inputs), settings.merge)
     folder = _output_folder(_as_list(inputs), output, library)
     watch = watch or Silent()
+    if settings.scheduler_file:
+        from pipeline.existing import address_in
+
+        settings = replace(settings, scheduler=address_in(settings.scheduler_file), scheduler_file="")
     if settings.scheduler:
         _warn_of_open(settings.scheduler, watch)
     if settings.profile:
@@ -104,10 +109,14 @@ def scan_library(
     settings = with_threads(settings, library)
     with (
         closing(library),
-        given_cluster(settings.scheduler, _dask_report(settings)) as given,
+        given_cluster(settings, _dask_report(settings)) as given,
         claimed(folder, settings.fresh) as results,
         ExitStack() as opened_index,
     ):
+        if given is not None:
+            watch.step("looking at the workers of the cluster")
+            with clock.stage("workers"):
+                admit(given, library, str(results.scratch), settings, watch)
         before = Before.of(folder, settings)
 
         def open_index() -> Index:
@@ -176,7 +185,7 @@ def _read(
     settings: Settings,
     watch: Watch,
     clock: Clock,
-    given: Compute | None,
+    given: Existing | None,
     results: Results,
     before: Before,
     open_index: Callable[[], Index],
@@ -244,7 +253,7 @@ def _read(
         with clock.stage("start"):
             if mode != "sequential":
                 reader.close()
-            compute = given or compute_on(mode, workers, reader, _dask_report(settings))
+            compute = given or compute_on(mode, workers, reader)
         done: list[ShardDone] = []
         with clock.stage("take over"):
             for rows in earlier.rows():
@@ -260,6 +269,7 @@ def _read(
                 all_tags=settings.all_tags,
                 verify=settings.verify_archives,
                 limits=limits_of(settings, mode),
+                elsewhere=elsewhere_of(settings) if given else None,
             )
             with saying_what_is_left(done, earlier.taken, media), finishing(partial(watch.note, STOPPING)) as asked:
                 for shard in compute(graph, dearest_first(references), asked):
@@ -346,13 +356,33 @@ def write_plan(
     return references, to_read
 
 
-def given_cluster(address: str, profile: Path | None = None) -> AbstractContextManager[Compute | None]:
-    """The cluster of this address, asked for before anything is listed or written; None if there is no address."""
-    if not address:
+def given_cluster(settings: Settings, profile: Path | None = None) -> AbstractContextManager[Existing | None]:
+    """The cluster that is set, or the caller's, asked for before anything is listed or written; None if there is none."""
+    mode = given_mode(settings)
+    if mode not in ("scheduler", "client"):
         return nullcontext()
-    from pipeline.cluster import existing_cluster
+    from pipeline.cluster import client_of_caller, existing_cluster
+    from pipeline.existing import Tls
 
-    return existing_cluster(address, profile)
+    if mode == "client":
+        return client_of_caller(profile)
+    tls = Tls(settings.tls_ca_file, settings.tls_cert, settings.tls_key)
+    return existing_cluster(settings.scheduler, profile, tls)
+
+
+def admit(given: Existing, library: Library, shared: str, settings: Settings, watch: Watch) -> None:
+    """Have only workers of a given cluster work that are fit: with the same versions, which see the library's parts as we do
+    and share the work folder `shared`. Raises ClusterError if there are none."""
+    from pipeline.fitness import Needs
+    from pipeline.storage.seen import Token, roots
+
+    there = elsewhere_of(settings).there
+    given.admit(Needs(roots(library, there), Token.put(shared, there)), watch.note)
+
+
+def elsewhere_of(settings: Settings) -> PathMap:
+    """At which paths the workers of a given cluster have what is at another here."""
+    return PathMap.of(settings.path_map, real_path)
 
 
 def _warn_of_open(address: str, watch: Watch) -> None:
@@ -366,12 +396,8 @@ def _warn_of_open(address: str, watch: Watch) -> None:
         )
 
 
-def compute_on(mode: str, workers: EarlyCluster | None, reader: Beside, profile: Path | None = None) -> Compute:
-    """What runs the graph in this mode: the caller's client, the local cluster, or the process beside this one."""
-    from pipeline.cluster import client_of_caller
-
-    if mode == "client":
-        return client_of_caller(profile)
+def compute_on(mode: str, workers: EarlyCluster | None, reader: Beside) -> Compute:
+    """What runs the graph in this mode: the local cluster, or the process beside this one."""
     return workers.compute() if mode == "parallel" and workers is not None else reader.compute
 
 
@@ -381,7 +407,7 @@ def read_archives(
     settings: Settings,
     watch: Watch,
     reader: Beside,
-    given: Compute | None = None,
+    given: Existing | None = None,
     workers: EarlyCluster | None = None,
 ) -> tuple[Library, tuple[ArchiveRead, ...]]:
     """The library, of whose archives that can only be read front to back all is known then, in the folder `known`.
@@ -395,12 +421,13 @@ def read_archives(
     if not tars:
         return replace(library, known=str(known)), ()
     from pipeline.graph import ReadingArchives
-    from pipeline.stages import ArchiveRef
+    from pipeline.stages import ArchiveRef, archive_mark
+    from pipeline.storage.marks import remove_mark
 
     size = sum(part.stamp.size for part in tars if part.stamp)
     mode = "sequential"
     if workers is not None:
-        mode = "scheduler" if given else archives_mode(settings, len(tars), size)
+        mode = given_mode(settings) or "" if given else archives_mode(settings, len(tars), size)
     compute = given or compute_on(mode, workers, reader)
 
     def so_far() -> tuple[int, int]:
@@ -408,8 +435,11 @@ def read_archives(
         return sum(media for _, media in found), sum(read for read, _ in found)
 
     watch.step(f"reading {len(tars):,} archives from front to back")
+    for part in tars:
+        remove_mark(archive_mark(str(known), part))  # of a run that was killed
     with following(watch, so_far, size):
-        reading = ReadingArchives(str(known), settings.all_tags, limits_of(settings, mode))
+        elsewhere = elsewhere_of(settings) if given else None
+        reading = ReadingArchives(str(known), settings.all_tags, limits_of(settings, mode), elsewhere)
         done = tuple(compute(reading, [ArchiveRef(part) for part in tars]))
     return replace(library, known=str(known)), done
 

@@ -68,6 +68,21 @@ Mode = Annotated[
 Threads = Annotated[int | None, typer.Option(help="I/O threads over all workers. Default: 4 per core.")]
 Processes = Annotated[int | None, typer.Option(help="Worker processes. Default: one per core.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of an existing Dask scheduler.")]
+SchedulerFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="The file in which a Dask scheduler has written its address.")
+]
+TlsCaFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Authorities of a scheduler at tls://. Default: as Dask is configured."),
+]
+TlsCert = Annotated[str | None, typer.Option(metavar="FILE", help="Our certificate for it.")]
+TlsKey = Annotated[str | None, typer.Option(metavar="FILE", help="The key of that certificate.")]
+PathMaps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--path-map", metavar="HERE=THERE", help="Where the workers of a cluster have a folder. May be given again."
+    ),
+]
 Config = Annotated[Path | None, typer.Option(help="TOML file with settings; conf/default.toml explains each.")]
 Merge = Annotated[bool | None, typer.Option("--merge/--no-merge", help="Make one library of parts of several exports.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
@@ -103,6 +118,11 @@ def scan(
     processes: Processes = None,
     shard_files: Annotated[int | None, typer.Option(help="Files per shard, at most.")] = None,
     scheduler: Scheduler = None,
+    scheduler_file: SchedulerFile = None,
+    tls_ca_file: TlsCaFile = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    path_map: PathMaps = None,
     config: Config = None,
     all_tags: Annotated[
         bool | None, typer.Option("--all-tags/--no-all-tags", help="Keep every EXIF tag in exif_json.")
@@ -144,6 +164,11 @@ def scan(
         "processes": processes,
         "shard_files": shard_files,
         "scheduler": scheduler,
+        "scheduler_file": scheduler_file,
+        "tls_ca_file": tls_ca_file,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "path_map": path_map or None,
         "all_tags": all_tags,
         "verify_archives": verify_archives,
         "merge": merge,

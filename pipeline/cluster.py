@@ -13,34 +13,39 @@ import multiprocessing
 import multiprocessing.process
 import os
 import pickle
+import random
 import re
 import resource
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import chain, count, islice
 from multiprocessing import spawn
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import dask
 import dask.config
 from dask.local import get_sync
 
+from pipeline.existing import NO_TLS, Tls, check_pem, why_refused
+from pipeline.fitness import BySource, Needs, told
 from pipeline.forked import DiedError, Forked
 from pipeline.interrupts import ENDING
 from pipeline.lean import is_ours, silence, without
-from pipeline.problems import RunError
+from pipeline.problems import RunError, UsageError
 from pipeline.storage.durable import whole_file
+from pipeline.storage.marks import BegunError
 
 
 class Build(Protocol):
@@ -84,6 +89,10 @@ MOST_DEATHS = 200
 #: Seconds without a worker that are waited for one, after which it is looked whether there are some, and after which whether
 #: somebody has asked to end.
 PATIENCE, LOOK_AFTER, HEAR_AFTER = 60.0, 5.0, 0.2
+#: The same where workers come and go, and have to be looked at before they work.
+LOOK_AGAIN = 1.0
+#: Workers that a task of an existing cluster may go to, at most.
+CREW = 64
 
 _LOCAL = {
     # Forked from a server that has imported everything once: starts in a third of spawn's time, shares its memory.
@@ -493,40 +502,194 @@ class EarlyCluster:
         self._open.__exit__(*error)
 
 
+class Existing:
+    """A cluster that somebody else has started, and those of its workers that may work: a Compute.
+
+    Before `admit` that are all. After it, those that were found to have what they need; who joins later is looked at, too,
+    before it gets anything to do. Nothing of ours stays on the cluster.
+    """
+
+    def __init__(self, client: Any, whose: str, profile: Path | None = None) -> None:
+        self._client, self._whose = client, whose
+        self._compute = _on(client, profile, self)
+        self._needs: Needs | None = None
+        self._note: Callable[[str], None] = lambda _: None
+        self._fit: set[str] = set()
+        self._passed: set[str] = set()
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="look at workers")
+        self._looking: Future[dict[str, Any]] | None = None
+
+    def __call__(self, build: Build, references: Iterable[Any], asked: Callable[[], bool] = never) -> Iterator[Any]:
+        """Runs the graph that `build` makes."""
+        return self._compute(build, references, asked)
+
+    def admit(self, needs: Needs, note: Callable[[str], None]) -> None:
+        """Have only workers work that have what they need; of others is told by `note`. Raises ClusterError if none is left."""
+        with self.asking():
+            # It unpacks what it is sent, to hand it on.
+            found = self._client.run_on_scheduler(BySource(), Needs(seconds=needs.seconds).asked())
+            lacking = {"the scheduler": Needs().reasons(found)}
+            workers = sorted(self._client.nthreads())
+            answers = self._look(needs, workers)
+        self._needs, self._note = needs, note
+        unfit = self._judge(answers)
+        lines = [*told({name: reasons for name, reasons in lacking.items() if reasons}), *told(unfit)]
+        if lacking["the scheduler"] or not self._fit:
+            who = "the scheduler lacks something" if self._fit else f"none of its {len(workers):,} workers can do this"
+            error = ClusterError(f"{self._whose}: {who}: {lines[0] if lines else 'they are gone'}")
+            for line in lines[1:]:
+                error.add_note(line)
+            raise error
+        for line in lines:
+            note(f"passed over: {line}")
+
+    def _look(self, needs: Needs, workers: list[str]) -> dict[str, Any]:
+        """What each of some workers finds of what is needed; an exception of one that could not be asked."""
+        if not workers:
+            return {}
+        found: dict[str, Any] = self._client.run(BySource(), needs.asked(), workers=workers, on_error="return")
+        return found
+
+    def _judge(self, answers: dict[str, Any]) -> dict[str, list[str]]:
+        """Take the fit ones in; what the others lack."""
+        assert self._needs is not None
+        unfit: dict[str, list[str]] = {}
+        for address, found in answers.items():
+            if isinstance(found, OSError):  # it has gone meanwhile
+                continue
+            if isinstance(found, Exception):
+                found = {"error": f"{type(found).__name__}: {found}"}
+            if reasons := self._needs.reasons(found):
+                unfit[address] = reasons
+                self._passed.add(address)
+            else:
+                self._fit.add(address)
+        return unfit
+
+    def nthreads(self) -> dict[str, int]:
+        """The threads of each worker that may work; new ones are looked at meanwhile."""
+        with self.asking():
+            there: dict[str, int] = self._client.nthreads()
+            if self._needs is None:
+                return there
+            if self._looking is not None and self._looking.done():
+                looking, self._looking = self._looking, None
+                for line in told(self._judge(looking.result())):
+                    self._note(f"passed over: {line}")
+        self._fit &= there.keys()
+        self._passed &= there.keys()  # who comes back may have what it lacked
+        new = there.keys() - self._fit - self._passed
+        if new and self._looking is None:
+            self._looking = self._beside.submit(self._look, self._needs, sorted(new))
+        return {address: threads for address, threads in there.items() if address in self._fit}
+
+    def crews(self, window: list[Any]) -> Iterator[tuple[list[str] | None, list[Any]]]:
+        """The workers that each some of these references may go to; None: to all.
+
+        Of many workers some, others each time: a scheduler keeps for each task the names of those that it may go to.
+        """
+        if self._needs is None:
+            yield None, window
+            return
+        fit = sorted(self._fit)
+        if len(fit) <= CREW:
+            yield fit, window
+            return
+        random.shuffle(fit)
+        crews = [fit[at : at + CREW] for at in range(0, len(fit), CREW)]
+        share = math.ceil(len(window) / len(crews))
+        for number, crew in enumerate(crews):
+            if mine := window[number * share : (number + 1) * share]:
+                yield crew, mine
+
+    def has_left(self, crew: list[str] | None) -> bool:
+        """Nobody of these workers is there any more, as it was when we last looked."""
+        return crew is not None and self._fit.isdisjoint(crew)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Raise ClusterError where the scheduler does not answer in the block."""
+        try:
+            yield
+        except (OSError, CancelledError, RuntimeError, ValueError) as error:
+            if isinstance(error, RuntimeError | ValueError) and self._client.status == "running":
+                raise
+            raise self.lost() from error
+
+    def lost(self) -> ClusterError:
+        """What is said when the scheduler has gone, or has forgotten what it was asked."""
+        return ClusterError(
+            f"{self._whose} is gone, or was restarted: start it again, with workers, and then the same command"
+        )
+
+    def close(self) -> None:
+        """Wait for nobody."""
+        self._beside.shutdown(wait=False, cancel_futures=True)
+
+
 @contextmanager
-def existing_cluster(address: str, profile: Path | None = None) -> Iterator[Compute]:
-    """The cluster whose scheduler has this address. Raises ClusterError if there is none.
+def existing_cluster(address: str, profile: Path | None = None, tls: Tls = NO_TLS) -> Iterator[Existing]:
+    """The cluster whose scheduler has this address. Raises ClusterError if there is none, UsageError for a bad certificate.
 
     Dask's report of all that ran goes to the file `profile`.
     """
     from distributed import Client
 
+    security, context = _security(address, tls)
+    if is_ours():
+        silence("distributed")
     try:
         with ThreadPoolExecutor(1) as beside:  # the caller may be in a running event loop
-            beside.submit(asyncio.run, _reach(address)).result()
-        client = Client(address, timeout="10s", set_as_default=False)
+            beside.submit(asyncio.run, _reach(address, security)).result()
+        client = Client(address, timeout="10s", set_as_default=False, security=security)
     except (OSError, ValueError, TypeError) as error:
+        if reason := why_refused(address, context):
+            raise ClusterError(f"the scheduler at {address} cannot be asked: {reason}") from error
         advice = "start one (dask scheduler), or leave out --scheduler"
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}; {advice}") from error
-    with client:
-        yield _on(_with_workers(client, f"the Dask scheduler at {address}"), profile)
+    whose = f"the Dask scheduler at {address}"
+    with client, closing(Existing(_with_workers(client, whose), whose, profile)) as existing:
+        yield existing
 
 
-async def _reach(address: str) -> None:
-    """Connect and leave: a Client that fails to connect goes on complaining when it is deleted."""
-    from distributed.core import connect
+def _security(address: str, tls: Tls) -> tuple[Any, ssl.SSLContext | None]:
+    """What a scheduler is asked with, and by TLS, if that is how. Raises UsageError if a certificate cannot be used."""
     from distributed.security import Security
 
-    communication = await connect(address, timeout=10, **Security().get_connection_args("client"))
+    security = Security(**tls.given())
+    if is_open(address) or not address.startswith("tls"):
+        return security, None
+    try:
+        for name in ("tls_ca_file", "tls_client_cert", "tls_client_key"):
+            if (path := getattr(security, name)) and "\n" not in path:
+                check_pem(path, f"distributed.comm.{name.replace('_', '.', 1)}")
+        context = security.get_connection_args("client").get("ssl_context")
+    except (OSError, ValueError) as error:  # ssl.SSLError too
+        raise UsageError(f"the certificates for {address} cannot be used: {error}") from error
+    if context is None:
+        raise UsageError(
+            f"{address} is to be asked by TLS, for which certificates are needed: give --tls-ca-file, --tls-cert and --tls-key"
+        )
+    return security, context
+
+
+async def _reach(address: str, security: Any) -> None:
+    """Connect and leave: a Client that fails to connect goes on complaining when it is deleted."""
+    from distributed.core import connect
+
+    communication = await connect(address, timeout=10, **security.get_connection_args("client"))
     await communication.close()
 
 
-def client_of_caller(profile: Path | None = None) -> Compute:
+@contextmanager
+def client_of_caller(profile: Path | None = None) -> Iterator[Existing]:
     """The client that the calling program has made. Raises ClusterError if it has no workers.
 
     Dask's report of all that ran goes to the file `profile`.
     """
-    return _on(_with_workers(current_client(), "the current Dask client"), profile)
+    whose = "the current Dask client"
+    with closing(Existing(_with_workers(current_client(), whose), whose, profile)) as existing:
+        yield existing
 
 
 def _with_workers(client: Any, whose: str) -> Any:
@@ -548,10 +711,13 @@ def current_client() -> Any | None:
     return None if client.asynchronous else client
 
 
-def _on(client: Any, profile: Path | None = None) -> Compute:
-    """Runs graphs on the cluster of this client. Raises ClusterError if it is to report, and its scheduler cannot."""
+def _on(client: Any, profile: Path | None = None, crew: Existing | None = None) -> Compute:
+    """Runs graphs on the cluster of this client, of which a `crew` may work.
+
+    Raises ClusterError if it is to report, and its scheduler cannot.
+    """
     if profile is None:
-        return _computing(client)
+        return _computing(client, crew)
     if not client.run_on_scheduler(lambda: find_spec("bokeh") is not None):
         raise ClusterError("the scheduler cannot make Dask's report, as it has no bokeh: run without --profile")
     reports = (
@@ -560,29 +726,48 @@ def _on(client: Any, profile: Path | None = None) -> Compute:
 
     def compute(build: Build, references: Iterable[Any], asked: Callable[[], bool] = never) -> Iterator[Any]:
         with _reporting(client, next(reports)) if build.reported else nullcontext():
-            yield from _computing(client)(build, references, asked)
+            yield from _computing(client, crew)(build, references, asked)
 
     return compute
 
 
-def _computing(client: Any) -> Compute:
+class _StrandedError(Exception):
+    """All workers that a task might have gone to have gone."""
+
+
+class _Flight(NamedTuple):
+    """A task that the scheduler has: the workers that it may go to, None for all."""
+
+    future: Any
+    reference: Any
+    crew: list[str] | None
+
+
+def _computing(client: Any, crew: Existing | None) -> Compute:
     from distributed import KilledWorker, as_completed
+
+    asking = nullcontext if crew is None else crew.asking
 
     def compute(build: Build, references: Iterable[Any], asked: Callable[[], bool] = never) -> Iterator[Any]:
         waiting = iter(references)
         again: deque[Any] = deque()
         deaths = 0
         done = as_completed(loop=client.loop)
-        in_flight: dict[str, tuple[Any, Any]] = {}  # futures and references
+        in_flight: dict[str, _Flight] = {}
         given_back: set[str] | None = None
+        stranded: set[str] = set()
         first = 0
+
+        def nthreads() -> dict[str, int]:
+            there: dict[str, int] = client.nthreads() if crew is None else crew.nthreads()
+            return there
 
         def submit() -> None:
             if asked():
                 return
+            threads = max(sum(nthreads().values()), 1)
             while again:  # each by itself: they may be of several kinds
                 compute_window([again.popleft()])
-            threads = max(sum(client.nthreads().values()), 1)
             if len(in_flight) > (AHEAD - 1) * threads:
                 return
             if window := list(islice(waiting, AHEAD * threads - len(in_flight))):
@@ -590,44 +775,75 @@ def _computing(client: Any) -> Compute:
 
         def compute_window(window: list[Any]) -> None:
             nonlocal first
-            # Under a name of its own, each would have another task wait for it, and that alone would have the rank.
-            with dask.config.set({"optimization.fuse.rename-keys": False}):
-                tasks = build(window).to_delayed()
-            ranks = defaultdict(int, {task.key: -(first + number) for number, task in enumerate(tasks)})
-            futures = client.compute(tasks, priority=ranks.__getitem__)
-            first += len(window)
-            in_flight.update({future.key: (future, each) for future, each in zip(futures, window, strict=True)})
-            done.update(futures)
+            for workers, mine in [(None, window)] if crew is None else crew.crews(window):
+                # Under a name of its own, each would have another task wait for it, and that alone would have the rank.
+                with dask.config.set({"optimization.fuse.rename-keys": False}):
+                    tasks = build(mine).to_delayed()
+                ranks = defaultdict(int, {task.key: -(first + number) for number, task in enumerate(tasks)})
+                with asking():
+                    futures = client.compute(tasks, priority=ranks.__getitem__, workers=workers)
+                first += len(mine)
+                flights = (_Flight(future, each, workers) for future, each in zip(futures, mine, strict=True))
+                in_flight.update({flight.future.key: flight for flight in flights})
+                done.update(futures)
 
         def give_back() -> None:
             """Have nobody begin with what nobody has begun with, once it is asked to end."""
             nonlocal given_back
             if given_back is None and asked():
-                idle = [future for future, reference in in_flight.values() if not build.has_begun(reference)]
+                idle = [future for future, reference, _ in in_flight.values() if not build.has_begun(reference)]
                 given_back = {future.key for future in idle}
-                client.cancel(idle)
+                with asking():
+                    client.cancel(idle)
 
-        submit()
-        while in_flight:
-            _wait_for(done, client, give_back)
-            future = next(done)
-            _, reference = in_flight.pop(future.key)
-            if given_back and future.key in given_back and future.cancelled():
-                continue
-            finished: Sequence[Any] = ()
-            try:
-                finished = future.result()
-            except (KilledWorker, MemoryError) as error:
-                # A worker takes all of its tasks along.
-                # Or the same task, asked for again, would still be the failed one: released when the client's loop comes to it.
-                future.release()
-                client.sync(_nothing)
-                instead, deaths = _instead(build, reference, error, deaths)
-                again.extend(instead)
-            else:
-                deaths = 0
-            submit()  # before what is finished is looked at, which takes its time
-            yield from finished
+        def look() -> dict[str, int]:
+            """The workers that are there; what waits for others, which have gone, is taken back from the scheduler."""
+            there = nthreads()
+            if crew is not None and there:
+                left = [
+                    each for each in in_flight.values() if crew.has_left(each.crew) and each.future.key not in stranded
+                ]
+                stranded.update(each.future.key for each in left)
+                with asking():
+                    client.cancel([each.future for each in left])
+            return there
+
+        def result(future: Any) -> Sequence[Any]:
+            if future.cancelled() and future.key in stranded:
+                raise _StrandedError
+            if future.cancelled() and crew is not None:
+                raise crew.lost()
+            finished: Sequence[Any] = future.result()
+            return finished
+
+        try:
+            submit()
+            while in_flight:
+                _wait_for(done, look, give_back, LOOK_AFTER if crew is None else LOOK_AGAIN)
+                future = next(done)
+                _, reference, _ = in_flight.pop(future.key)
+                if given_back and future.key in given_back and future.cancelled():
+                    continue
+                finished: Sequence[Any] = ()
+                try:
+                    finished = result(future)
+                except (KilledWorker, MemoryError, BegunError, _StrandedError) as error:
+                    # A worker takes all of its tasks along.
+                    # Or the same task, asked for again, would still be the failed one: released when the client's loop comes
+                    # to it.
+                    future.release()
+                    client.sync(_nothing)
+                    instead, deaths = _instead(build, reference, error, deaths)
+                    again.extend(instead)
+                else:
+                    deaths = 0
+                stranded.discard(future.key)
+                submit()  # before what is finished is looked at, which takes its time
+                yield from finished
+        finally:
+            if in_flight and crew is not None:  # they are nobody's any more
+                with suppress(OSError, RuntimeError, ValueError, CancelledError):
+                    client.cancel([each.future for each in in_flight.values()])
 
     return compute
 
@@ -636,9 +852,9 @@ async def _nothing() -> None:
     """To wait until all has been done that a loop was asked for before."""
 
 
-def _wait_for(done: Any, client: Any, meanwhile: Callable[[], None]) -> None:
-    """Wait until something is done, and call `meanwhile` now and then. Raises ClusterError if there are no workers, and none
-    comes."""
+def _wait_for(done: Any, look: Callable[[], dict[str, int]], meanwhile: Callable[[], None], look_after: float) -> None:
+    """Wait until something is done, call `meanwhile` now and then, and `look` who is there. Raises ClusterError if there are no
+    workers, and none comes."""
     looked_at = time.monotonic()
     alone_since = None
     while not done.has_ready():
@@ -646,10 +862,10 @@ def _wait_for(done: Any, client: Any, meanwhile: Callable[[], None]) -> None:
         with done.thread_condition:
             if done.has_ready() or done.thread_condition.wait(HEAR_AFTER):
                 continue
-        if time.monotonic() - looked_at < LOOK_AFTER:
+        if time.monotonic() - looked_at < look_after:
             continue
         looked_at = time.monotonic()
-        if client.nthreads():
+        if look():
             alone_since = None
         elif alone_since is None:
             alone_since = looked_at

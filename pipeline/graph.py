@@ -14,6 +14,7 @@ import dask.bag as db
 from pipeline.alone import Task, work_alone
 from pipeline.item import Entry
 from pipeline.limits import NONE, Limits
+from pipeline.path_map import PathMap
 from pipeline.stages import (
     ArchiveRef,
     Question,
@@ -28,7 +29,8 @@ from pipeline.stages import (
 )
 from pipeline.storage.library import Library
 from pipeline.storage.manifest import ShardRef, read_items
-from pipeline.storage.marks import has_mark, mark_path, take_mark
+from pipeline.storage.marks import Progress, has_mark, mark_path, take_mark
+from pipeline.storage.remote import is_url
 from pipeline.storage.shards import write_shard
 
 #: Deaths over one reference that say nothing of what it was, until it is no longer tried as it stands.
@@ -44,6 +46,8 @@ class Reading:
     Its elements are shard references; a task reads its own slice of the manifest, keeps everything else to itself
     and leaves the rows in the folder `shards`; in `marks` it tells how far it is. `threads` I/O threads per task run ahead of
     extraction (0: none); `verify` has members of archives read whole. `limits` are set to the process that a task runs in.
+    Where that is on a cluster of others, `elsewhere` says at which paths its workers have all this. Where marks cannot be seen
+    from here, `marks` is empty.
     """
 
     reported: ClassVar[bool] = True
@@ -56,6 +60,7 @@ class Reading:
     all_tags: bool
     verify: bool
     limits: Limits = NONE
+    elsewhere: PathMap | None = None
 
     def __call__(self, references: Sequence[ShardRef]) -> db.Bag:
         """Its graph for these shards: all of them whole, or one of which some items are worked on alone.
@@ -63,6 +68,8 @@ class Reading:
         A chain is fused into one task, whose rows are never together. If its end asked for the reference again there would be
         two, and all rows of a shard the result of the one that waits for the other.
         """
+        if self.elsewhere is not None:
+            return self._there(self.elsewhere.there)(references)
         names = db.from_sequence(references, npartitions=len(references))
         if references[0].alone:
             task = Task(self.library, self.shards, self.all_tags, self.verify, self.limits)
@@ -78,28 +85,56 @@ class Reading:
             .map_partitions(write_shard, self.shards, self.marks)
         )
 
+    def _there(self, there: Callable[[str], str]) -> Reading:
+        """The same as workers elsewhere see it."""
+        return replace(
+            self,
+            library=self.library.elsewhere(there),
+            manifest=there(self.manifest),
+            shards=there(self.shards),
+            marks=self.marks and there(self.marks),
+            elsewhere=None,
+        )
+
     def has_begun(self, reference: ShardRef) -> bool:
         """A task is at work on the shard. Items alone are not worth waiting for: each that is done is kept."""
-        return not reference.alone and has_mark(mark_path(self.marks, reference.name))
+        return not reference.alone and (not self.marks or has_mark(mark_path(self.marks, reference.name)))
 
     def after_death(self, reference: ShardRef, kind: str) -> list[ShardRef]:
         """The shard without the items that were at work, and these alone; the second time, all of its items are.
 
         A task that had not begun was somebody else's victim.
         """
+        if not self.marks and not reference.alone:
+            return self._blindly(reference)
         found = take_mark(mark_path(self.marks, reference.name))
         if found is None or reference.alone:
             return [reference]
         if found.begun == found.finished and reference.deaths < MOST_DEATHS:
             return [reference._replace(deaths=reference.deaths + 1)]
-        everything = len(read_items(reference._replace(left_out=()), self.manifest))
-        left = [at for at in range(everything) if at not in reference.left_out]
+        left = self._left(reference)
         if found.begun == found.finished or reference.left_out:
-            batches = (tuple(left[at : at + ALONE_AT_ONCE]) for at in range(0, len(left), ALONE_AT_ONCE))
-            return [reference._replace(left_out=(), alone=batch) for batch in batches]
+            return _one_by_one(reference, left)
         suspects = tuple(left[found.finished : found.begun])
         alone = reference._replace(alone=suspects)
         return [alone, reference._replace(left_out=suspects)] if len(suspects) < len(left) else [alone]
+
+    def _blindly(self, reference: ShardRef) -> list[ShardRef]:
+        """The shard again, of which it is not known how far it was; the second time, all of its items alone."""
+        if reference.deaths:
+            return _one_by_one(reference, self._left(reference))
+        return [reference._replace(deaths=1)]
+
+    def _left(self, reference: ShardRef) -> list[int]:
+        """The positions of a shard's items that are not left out."""
+        everything = len(read_items(reference._replace(left_out=()), self.manifest))
+        return [at for at in range(everything) if at not in reference.left_out]
+
+
+def _one_by_one(reference: ShardRef, items: Sequence[int]) -> list[ShardRef]:
+    """References that have some items of a shard worked on alone, some at a time."""
+    batches = (tuple(items[at : at + ALONE_AT_ONCE]) for at in range(0, len(items), ALONE_AT_ONCE))
+    return [reference._replace(left_out=(), alone=batch) for batch in batches]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +146,29 @@ class ReadingArchives:
     known: str
     all_tags: bool
     limits: Limits = NONE
+    elsewhere: PathMap | None = None
 
     def __call__(self, references: Sequence[ArchiveRef]) -> db.Bag:
         """Its graph for these archives."""
+        known = self.known
+        if self.elsewhere is not None:
+            there = self.elsewhere.there
+            known = there(known)
+            references = [each._replace(part=each.part.elsewhere(there)) for each in references]
         archives = db.from_sequence(references, npartitions=len(references))
-        return archives.map(read_archive, self.known, self.all_tags, self.limits)
+        return archives.map(read_archive, known, self.all_tags, self.limits)
 
     def has_begun(self, reference: ArchiveRef) -> bool:
         """A task is at work on the archive."""
-        return has_mark(archive_mark(self.known, reference.part))
+        return is_url(self.known) or has_mark(archive_mark(self.known, reference.part))
 
     def after_death(self, reference: ArchiveRef, kind: str) -> list[ArchiveRef]:
         """The archive again. The second time that a process dies over a member, that is passed over."""
-        found = take_mark(archive_mark(self.known, reference.part))
+        found = None if is_url(self.known) else take_mark(archive_mark(self.known, reference.part))
         if found is None:
-            return [reference]
+            if not is_url(self.known):
+                return [reference]
+            found = Progress(0, 0, False)  # it is not known how far it was
         kind = "too_slow" if found.too_slow else kind
         if found.begun > found.finished:
             if found.finished == reference.suspect:

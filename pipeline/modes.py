@@ -27,7 +27,7 @@ GROUP = Path("/sys/fs/cgroup")
 
 def given_mode(settings: Settings) -> str | None:
     """The mode that is decided already: ``scheduler``, as set, or ``client`` where the caller has one; None if it is not."""
-    if settings.scheduler:
+    if settings.has_scheduler:
         return "scheduler"
     if settings.mode != "auto":
         return settings.mode

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from pipeline.path_map import PathMap
 from pipeline.problems import UsageError
 
 
@@ -28,6 +29,11 @@ class Settings:
     processes: int = 0  # worker processes
     shard_files: int = 0  # files per shard, at most
     scheduler: str = ""  # address of an existing Dask scheduler
+    scheduler_file: str = ""  # the file in which one has written its address
+    tls_ca_file: str = ""  # certificates of the authorities that it and we are known by, as PEM
+    tls_cert: str = ""  # our certificate
+    tls_key: str = ""  # its key
+    path_map: tuple[str, ...] = ()  # HERE=THERE: folders that its workers have at another path
     all_tags: bool = False  # keep every EXIF tag in exif_json
     verify_archives: bool = False  # read every byte of archives, and compare with their check sums
     merge: bool = False  # several exports are parts of one library
@@ -39,6 +45,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.mode not in ("auto", "sequential", "parallel"):
             raise SettingsError(f"mode must be auto, sequential or parallel, not {self.mode!r}")
+        if self.scheduler and self.scheduler_file:
+            raise SettingsError("a scheduler is given twice, by its address and by a file: leave out one")
+        object.__setattr__(self, "path_map", tuple(self.path_map))  # JSON has lists
+        PathMap.of(self.path_map)
         for name, most in (
             ("threads", 1024),
             ("processes", 512),
@@ -48,6 +58,11 @@ class Settings:
         ):
             if not 0 <= getattr(self, name) <= most:
                 raise SettingsError(f"{name} must be 0 to {most:,}, not {getattr(self, name):,}")
+
+    @property
+    def has_scheduler(self) -> bool:
+        """An existing cluster is to do the work, given by its address or by a file."""
+        return bool(self.scheduler or self.scheduler_file)
 
     @classmethod
     def load(
@@ -62,17 +77,30 @@ class Settings:
 
         Raises SettingsError for an unknown key or a value of the wrong type, naming where it stands.
         """
-        values: dict[str, Any] = dict(defaults or {})
-        if config is not None:
-            values |= _read_file(config)
-        if address := environment.get("DASK_SCHEDULER_ADDRESS"):
-            values["scheduler"] = address
+        named: dict[str, Any] = {}
         for name, kind in _types().items():
             variable = f"TAKEOUT_INDEX_{name.upper()}"
             if text := environment.get(variable):
-                values[name] = _parse(text, kind, variable)
-        values |= {name: value for name, value in (flags or {}).items() if value is not None}
+                named[name] = _parse(text, kind, variable)
+        if not named.keys() & set(_SCHEDULERS) and (address := environment.get("DASK_SCHEDULER_ADDRESS")):
+            named["scheduler"] = address
+        values: dict[str, Any] = {}
+        for layer in (
+            defaults or {},
+            _read_file(config) if config is not None else {},
+            named,
+            {name: value for name, value in (flags or {}).items() if value is not None},
+        ):
+            if any(layer.get(name) for name in _SCHEDULERS):  # the other is a lower layer's
+                values |= dict.fromkeys(_SCHEDULERS, "")
+            values |= layer
         return cls(**values)
+
+
+#: Settings that each say which scheduler.
+_SCHEDULERS = ("scheduler", "scheduler_file")
+#: Settings that are several texts; where they are written as one, this parts them.
+_TEXTS, _BETWEEN = tuple[str, ...], ";"
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -86,7 +114,7 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
         return None
 
 
-def _types() -> dict[str, type]:
+def _types() -> dict[str, Any]:
     hints = get_type_hints(Settings)
     return {field.name: hints[field.name] for field in fields(Settings)}
 
@@ -103,12 +131,25 @@ def _read_file(path: Path) -> dict[str, Any]:
     for name, value in values.items():
         if name not in types:
             raise SettingsError(f"{path}: unknown setting {name!r}; known are {', '.join(types)}")
-        if type(value) is not types[name]:
+        if types[name] == _TEXTS:
+            values[name] = _texts(value, f"{path}: {name}")
+        elif type(value) is not types[name]:
             raise SettingsError(f"{path}: {name} must be of type {types[name].__name__}, not {value!r}")
     return values
 
 
-def _parse(text: str, kind: type, variable: str) -> Any:
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    """A setting of several texts, written as a list of them or as one, parted by semicolons."""
+    if isinstance(value, str):
+        value = [each.strip() for each in value.split(_BETWEEN) if each.strip()]
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise SettingsError(f"{where} must be a list of texts, not {value!r}")
+    return tuple(value)
+
+
+def _parse(text: str, kind: Any, variable: str) -> Any:
+    if kind == _TEXTS:
+        return _texts(text, variable)
     if kind is bool:
         if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
             raise SettingsError(f"{variable} must be true or false, not {text!r}")

@@ -89,12 +89,12 @@ def _waiting_for(library: Library) -> _Waiting:
 def hand_out(items: Iterable[MediaItem], marks: str, limits: Limits, threads: int) -> Iterator[MediaItem]:
     """The items, with a mark in the folder `marks` of how many were asked for, and this process limited until all are done.
 
-    All are of one shard, which then is done in the hands of `hand_in`.
+    All are of one shard, which then is done in the hands of `hand_in`. Where `marks` is empty, nobody else sees the mark.
     """
     counts = None
     for number, item in enumerate(items, 1):
         if counts is None:
-            mark = _own.task.enter_context(closing(Mark(mark_path(marks, item.shard))))
+            mark = _own.task.enter_context(closing(Mark(mark_path(marks, item.shard) if marks else "")))
             counts = _own.counts = mark.counts
             _own.task.enter_context(limited(limits, mark.descriptor, threads))
         counts[0] = number

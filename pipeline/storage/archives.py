@@ -28,21 +28,29 @@ MOST_OPEN, SHARE_OPEN = 256, 4
 
 
 class Stamp(NamedTuple):
-    """What tells whether a file is still the one that was listed."""
+    """What tells whether a file is still the one that was listed.
+
+    Seen from `anywhere`, as by a worker through a mount of its own, the file may have another inode.
+    """
 
     inode: int
     size: int
     modified_ns: int
+    anywhere: bool = False
 
     @classmethod
     def of(cls, state: os.stat_result) -> Stamp:
         """The stamp of a file."""
         return cls(state.st_ino, state.st_size, state.st_mtime_ns)
 
+    def is_of(self, found: Stamp) -> bool:
+        """The file that has this stamp now is still that one."""
+        return found[1:3] == self[1:3] and (self.anywhere or found.inode == self.inode)
+
     def change(self, path: str) -> str | None:
         """What has become of the file at this path: ``has changed``, ``has vanished``, or None."""
         try:
-            return None if stamp_of(path) == self else "has changed"
+            return None if self.is_of(stamp_of(path)) else "has changed"
         except OSError:
             return "has vanished"
 
@@ -74,7 +82,7 @@ class Archive:
     def check(self) -> None:
         """Raises MediaError if the archive is no longer what it was when the run began."""
         state = os.fstat(self.descriptor)
-        if not stat.S_ISREG(state.st_mode) or Stamp.of(state) != self.stamp:
+        if not stat.S_ISREG(state.st_mode) or not self.stamp.is_of(Stamp.of(state)):
             raise MediaError(f"changed: {self.path.rpartition('/')[2]}, which has it, has changed since the run began")
 
     def read_at(self, offset: int, length: int) -> bytes:

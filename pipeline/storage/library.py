@@ -6,9 +6,9 @@ Input is only ever read: opened read-only, never through a link that leaves its 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.item import Entry
@@ -109,6 +109,12 @@ class Library:
         """Let go of what this process keeps open of archives. What is needed again is opened again."""
         open_archive.cache_clear()
         forget()
+
+    def elsewhere(self, there: Callable[[str], str]) -> Library:
+        """The library as workers of other machines see it: `there` says at which path they have what is at another here."""
+        return replace(
+            self, parts=tuple(part.elsewhere(there) for part in self.parts), known=self.known and there(self.known)
+        )
 
     def form_of(self, entry: Entry) -> str:
         """The form of the part that has it."""

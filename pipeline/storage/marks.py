@@ -16,14 +16,27 @@ from typing import NamedTuple
 _NUMBERS = struct.Struct("@QQ")
 
 
+class BegunError(Exception):
+    """A task has begun with this before, and was not done: the process that ran it has died over it, or was taken away.
+
+    A cluster of others gives a task whose worker has died to the next worker, which is not to die of it too.
+    """
+
+
 class Mark:
-    """The mark of a task at work. `counts` are the items that were handed out, and those that are finished."""
+    """The mark of a task at work. `counts` are the items that were handed out, and those that are finished.
+
+    An empty path makes one that nobody else sees. Raises BegunError if there is one already.
+    """
 
     __slots__ = ("_memory", "counts", "descriptor")
 
     def __init__(self, path: str) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        self.descriptor = os.open(path, flags, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        try:
+            self.descriptor = os.open(path, flags, 0o600) if path else os.memfd_create("mark")
+        except FileExistsError as error:
+            raise BegunError(f"somebody has begun with it before, as {path} says") from error
         os.ftruncate(self.descriptor, _NUMBERS.size)
         self._memory = mmap.mmap(self.descriptor, _NUMBERS.size)
         self.counts = memoryview(self._memory).cast("Q")

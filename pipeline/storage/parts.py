@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from pipeline.item import stored_text
 from pipeline.problems import UsageError
 from pipeline.storage.archives import Stamp, are_copies, fingerprint, form_of, is_archive_name, is_local, stamp_of
 from pipeline.storage.files import READ_FLAGS
+from pipeline.storage.remote import is_url
 from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
 
 #: Names in a folder of results that no Takeout has together.
@@ -53,6 +54,13 @@ class Part:
     def is_remote(self) -> bool:
         """It lies behind a URL."""
         return not is_local(self.root)
+
+    def elsewhere(self, there: Callable[[str], str]) -> Part:
+        """The part as workers of other machines see it: `there` says at which path."""
+        if is_url(self.root):
+            return self
+        stamp = None if self.stamp is None else self.stamp._replace(anywhere=True)
+        return replace(self, root=there(self.root), stamp=stamp)
 
 
 @dataclass(frozen=True, slots=True)

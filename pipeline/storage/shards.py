@@ -79,7 +79,7 @@ def write_shard(rows: Iterable[Row], folder: str, marks: str | None = None) -> l
         file.write(data)
         file.write(_check(data))
     flush_to_disk(Path(folder))
-    if marks is not None:
+    if marks:
         remove_mark(mark_path(marks, name))
     files = len(kept)
     del kept, columns, table, stream, data
