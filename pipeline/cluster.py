@@ -32,20 +32,22 @@ from importlib.util import find_spec
 from itertools import chain, count, islice
 from multiprocessing import spawn
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import dask
 import dask.config
 from dask.local import get_sync
 
 from pipeline.existing import NO_TLS, Tls, check_pem, why_refused
-from pipeline.fitness import BySource, Needs, told
 from pipeline.forked import DiedError, Forked
 from pipeline.interrupts import ENDING
 from pipeline.lean import is_ours, silence, without
 from pipeline.problems import RunError, UsageError
 from pipeline.storage.durable import whole_file
 from pipeline.storage.marks import BegunError
+
+if TYPE_CHECKING:
+    from pipeline.fitness import Needs
 
 
 class Build(Protocol):
@@ -525,6 +527,8 @@ class Existing:
 
     def admit(self, needs: Needs, note: Callable[[str], None]) -> None:
         """Have only workers work that have what they need; of others is told by `note`. Raises ClusterError if none is left."""
+        from pipeline.fitness import BySource, Needs, told
+
         with self.asking():
             # It unpacks what it is sent, to hand it on.
             found = self._client.run_on_scheduler(BySource(), Needs(seconds=needs.seconds).asked())
@@ -545,6 +549,8 @@ class Existing:
 
     def _look(self, needs: Needs, workers: list[str]) -> dict[str, Any]:
         """What each of some workers finds of what is needed; an exception of one that could not be asked."""
+        from pipeline.fitness import BySource
+
         if not workers:
             return {}
         found: dict[str, Any] = self._client.run(BySource(), needs.asked(), workers=workers, on_error="return")
@@ -573,6 +579,8 @@ class Existing:
             if self._needs is None:
                 return there
             if self._looking is not None and self._looking.done():
+                from pipeline.fitness import told
+
                 looking, self._looking = self._looking, None
                 for line in told(self._judge(looking.result())):
                     self._note(f"passed over: {line}")
