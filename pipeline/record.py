@@ -605,7 +605,7 @@ def _problem(problem: Problem) -> dict[str, str]:
 class Settled:
     """What can only be said once all rows are there, by `file_id`; places by latitude and longitude."""
 
-    duplicate_of: Mapping[str, str]
+    duplicate_of: Mapping[str, str | None]
     live_partner: Mapping[str, str | None]  # where it differs from what names alone gave
     albums: Mapping[str, Sequence[str]]
     places: Mapping[tuple[float, float], tuple[str | None, str | None]] = field(
@@ -640,7 +640,8 @@ def with_settled(rows: pa.Table, settled: Settled) -> pa.Table:
         put("albums", [settled.albums.get(each, ()) for each in identities])
     if settled.places:
         positions = zip(rows.column("latitude").to_pylist(), rows.column("longitude").to_pylist(), strict=True)
-        found = [settled.places.get(position, (None, None)) for position in positions]
+        nowhere = None, None
+        found = [nowhere if None in each else settled.places.get(each, nowhere) for each in positions]
         put("country_code", [country for country, _ in found])
         put("place", [place for _, place in found])
     return rows

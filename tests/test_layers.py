@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "lean",
         "limits",
         "listing",
+        "packed",
         "places",
         "planning",
         "problems",

@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from pipeline.audit import FolderAudit
 from pipeline.documents import Album
 from pipeline.item import stored_bytes, stored_text
 from pipeline.listing import ListedFile
+from pipeline.packed import ByFile, ByPosition, FileIds
 from pipeline.planning import Orphan
 from pipeline.problems import OutputError
 from pipeline.record import COLUMNS, FILE_COLUMNS, FILES, SCHEMA_VERSION, Column, Settled
@@ -38,6 +41,8 @@ PAGE = 16384
 CACHE_WHILE_FILLED, CACHE_AFTERWARDS = 8 << 10, 32 << 10
 #: Bytes of the file that are then read where they are in the page cache, and not copied for each of thirty indexes.
 MAPPED = 64 << 20
+#: Positions whose places are found at a time.
+PLACED = 50_000
 #: Rows of an index that ANALYZE looks at: how many rows a value has, about, is all that the planner of queries asks for.
 ANALYSED = 1000
 
@@ -113,7 +118,7 @@ CREATE VIEW unmatched_sidecars AS
 # without, a name or a time before a mere number, as which web sites save pictures ("6681940835455414.jpg"), then the shortest
 # name, as all that makes copies makes names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg"), then the first path.
 _DUPLICATES = """
-WITH ranked AS (
+INSERT INTO temp.copies SELECT file_id, original FROM (
     SELECT file_id, first_value(file_id) OVER (
         PARTITION BY content_id ORDER BY
             coalesce(trashed, 0), album IS NOT NULL, folder_kind NOT IN ('year', 'day'), sidecar_path IS NULL,
@@ -123,9 +128,21 @@ WITH ranked AS (
     ) AS original
     FROM media
     WHERE size > 0 AND content_id IN (SELECT content_id FROM media GROUP BY content_id HAVING count(*) > 1)
-)
-UPDATE media SET duplicate_of = ranked.original FROM ranked
-WHERE media.file_id = ranked.file_id AND ranked.original <> media.file_id
+) WHERE original <> file_id
+"""
+_MARK_DUPLICATES = """
+UPDATE media SET duplicate_of = copies.original FROM temp.copies WHERE media.file_id = copies.file_id
+"""
+# The albums of every file. From their end: to look at all media in the order of their ids is to fetch each of their pages
+# from its place, some kB a file.
+_ALBUMS = """
+SELECT file_id, title FROM (
+    SELECT ma.file_id, a.title, a.album_id FROM media_albums ma JOIN albums a USING (album_id)
+    WHERE ma.file_id NOT IN (SELECT file_id FROM temp.copies)
+    UNION ALL
+    SELECT c.file_id, a.title, a.album_id FROM media_albums ma JOIN albums a USING (album_id)
+        CROSS JOIN temp.copies c ON c.original = ma.file_id
+) ORDER BY file_id, title, album_id
 """
 
 # What is in an album by way of a copy there, and by way of the copy's sidecar where bytes differ: title and time are those of
@@ -386,7 +403,10 @@ class Index:
         self._db.execute(f"PRAGMA mmap_size = {MAPPED}")
         self._explain_files()
         self._db.execute("CREATE INDEX media_content_id ON media (content_id)")
+        self._db.execute("CREATE TEMP TABLE copies (file_id TEXT PRIMARY KEY, original TEXT) WITHOUT ROWID")
         self._db.execute(_DUPLICATES)
+        self._db.execute("CREATE INDEX temp.copies_original ON copies (original)")
+        self._db.execute(_MARK_DUPLICATES)
         partners = self._settle_live()
         self._db.execute(_PEOPLE)
         self._db.execute(_MEDIA_PEOPLE)
@@ -396,18 +416,11 @@ class Index:
             self._db.execute(_MEMBERS_BY_SIDECAR)
             self._db.execute(_MEMBERS_ELSEWHERE)
             self._db.execute("DROP INDEX media_title")
-        albums: dict[str, list[str]] = {}
-        for file_id, title in self._db.execute(
-            "SELECT m.file_id, a.title FROM media m JOIN media_albums ma ON ma.file_id = coalesce(m.duplicate_of, m.file_id) "
-            "JOIN albums a USING (album_id) ORDER BY m.file_id, a.title, a.album_id"
-        ):
-            albums.setdefault(file_id, []).append(title)
+        albums = groupby(self._db.execute(_ALBUMS), key=itemgetter(0))
         return Settled(
-            duplicate_of=dict(
-                self._db.execute("SELECT file_id, duplicate_of FROM media WHERE duplicate_of IS NOT NULL")
-            ),
-            live_partner=partners,
-            albums=albums,
+            duplicate_of=FileIds(self._db.execute("SELECT file_id, original FROM temp.copies ORDER BY 1")),
+            live_partner=FileIds(sorted(partners.items())),
+            albums=ByFile((file_id, tuple(title for _, title in titles)) for file_id, titles in albums),
         )
 
     def _settle_live(self) -> dict[str, str | None]:
@@ -427,35 +440,31 @@ class Index:
         )
         return partners
 
-    def settle_places(self) -> dict[tuple[float, float], tuple[str | None, str | None]]:
-        """Country and town of every position, all in one batch."""
-        positions = self._db.execute(
-            "SELECT DISTINCT latitude, longitude, time_zone FROM media WHERE latitude IS NOT NULL"
-        ).fetchall()
-        if not positions:
-            return {}
-        from pipeline.places import places_of  # numpy and a table of places, needed only now
-
-        found = places_of(positions)
+    def settle_places(self) -> Mapping[tuple[float, float], tuple[str | None, str | None]]:
+        """Country and town of every position."""
         self._db.execute(
             "CREATE TEMP TABLE spots (latitude REAL, longitude REAL, country TEXT, place TEXT, "
             "PRIMARY KEY (latitude, longitude)) WITHOUT ROWID"
         )
-        self._db.executemany(
-            "INSERT OR IGNORE INTO temp.spots VALUES (?, ?, ?, ?)",
-            (
-                (latitude, longitude, place.country_code, place.name)
-                for (latitude, longitude, _), place in zip(positions, found, strict=True)
-            ),
+        positions = self._db.execute(
+            "SELECT latitude, longitude, min(time_zone) FROM media WHERE longitude IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"
         )
+        while some := positions.fetchmany(PLACED):  # those side by side, as the work is by regions
+            from pipeline.places import places_of  # numpy and a table of places, needed only now
+
+            self._db.executemany(
+                "INSERT INTO temp.spots VALUES (?, ?, ?, ?)",
+                (
+                    (latitude, longitude, place.country_code, place.name)
+                    for (latitude, longitude, _), place in zip(some, places_of(some), strict=True)
+                ),
+            )
         self._db.execute(
             "UPDATE media SET country_code = s.country, place = s.place FROM temp.spots AS s "
             "WHERE media.latitude = s.latitude AND media.longitude = s.longitude"
         )
-        return {
-            (latitude, longitude): (place.country_code, place.name)
-            for (latitude, longitude, _), place in zip(positions, found, strict=True)
-        }
+        spots = self._db.execute("SELECT latitude, longitude, country, place FROM temp.spots ORDER BY 1, 2")
+        return ByPosition(((latitude, longitude), (code, name)) for latitude, longitude, code, name in spots)
 
     def files(self) -> Iterator[pa.Table]:
         """The rows of `files` (the schema FILES) with their final reasons, once settled; some at a time."""
