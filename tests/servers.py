@@ -60,8 +60,9 @@ def serving(*command: str) -> Iterator[int]:
 class Proxy:
     """Passes HTTP on to `upstream`, a port of loopback, and does to each request what it is told to; counts them.
 
-    `fault` is asked with the number and first line of each request: ``503``, ``reset`` (closed without an answer), ``cut``
-    (half of the body, then closed), ``short`` (half of the body, and nothing said), ``silent`` (no answer), None: nothing.
+    `fault` is asked with the number and first line of each request: a status like ``503``, ``reset`` (closed without an
+    answer), ``cut`` (half of the body, then closed), ``short`` (half of the body, and nothing said), ``silent`` (no answer);
+    None: nothing.
     """
 
     upstream: int
@@ -126,10 +127,10 @@ class Proxy:
                 return False
             if what == "silent":
                 await asyncio.sleep(3600)
-            if what == "503":
+            if what and what.isdecimal():
                 said = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>"
                 said = b"" if line.startswith("HEAD") else said
-                writer.write(b"HTTP/1.1 503 Slow Down\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+                writer.write(b"HTTP/1.1 %s No\r\nContent-Length: %d\r\n\r\n" % (what.encode(), len(said)) + said)
                 await writer.drain()
                 return True
             above.write(head + body)

@@ -141,11 +141,8 @@ def _options(scheme: str) -> dict[str, Any]:
 def packages_for(urls: Iterable[str]) -> tuple[str, ...]:
     """What reads there, to be imported."""
     schemes = {url.partition("://")[0].lower() for url in urls}
-    return (
-        "fsspec",
-        *sorted({_PACKAGES[EXTRAS[scheme]] for scheme in schemes if scheme in EXTRAS}),
-        "pipeline.storage.objects",
-    )
+    packages = {_PACKAGES[EXTRAS[scheme]] for scheme in schemes if scheme in EXTRAS}
+    return ("fsspec", *sorted(packages), "pipeline.storage.objects")
 
 
 def shown_url(url: str) -> str:
@@ -191,7 +188,9 @@ def _sleep(seconds: float) -> None:
 def status_of(error: BaseException | None) -> int | None:
     """The status of HTTP that a server has answered, where an error of one of the libraries is made of one."""
     for _ in range(4):
-        if error is None:
+        if (
+            error is None or type(error).__name__ == "ClientPayloadError"
+        ):  # a body that was cut, which aiohttp calls a 400
             break
         answer = getattr(error, "response", None)
         if isinstance(answer, dict):
@@ -256,6 +255,8 @@ def as_os_error(error: Exception) -> OSError:
     if (status := status_of(error)) is not None:
         return OSError(errno.EIO, f"the server answers with status {status}")
     # What aiohttp says holds the whole URL, which may be signed.
+    if type(error).__name__ == "ClientPayloadError":
+        return OSError(errno.EIO, "the answer was cut short")
     text = "" if type(error).__module__.startswith("aiohttp") else " ".join(str(error).split())[:200]
     return OSError(errno.EIO, text or type(error).__name__)
 
@@ -541,11 +542,15 @@ def everything_below(url: str) -> Iterator[Listed]:
     yield from (each for each in listed if each is not None and each.kind != "directory")
 
 
+#: Objects of one page of a listing; no service gives more.
+PAGE = 1000
+
+
 def _s3_below(url: str, path: str) -> Iterator[Listed]:
     """The objects of a bucket as they are called, which may begin, end and go on with slashes."""
     bucket, _, start = path.partition("/")
     start = f"{start}/" if start else ""
-    asked = {"Bucket": bucket, "Prefix": start}
+    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": start, "MaxKeys": PAGE}
     while True:
         page = retrying(_asked, url, "call_s3", "list_objects_v2", **asked)
         for each in page.get("Contents", ()):
