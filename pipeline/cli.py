@@ -44,7 +44,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Folders, zips and tgzs: the parts of one Takeout.")]
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT", help="Folders, zips, tgzs, or URLs of such: the parts of one Takeout.")
+]
 
 
 def _modes() -> list[str]:

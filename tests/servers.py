@@ -93,7 +93,7 @@ class Proxy:
             server = await asyncio.open_connection("127.0.0.1", self.upstream, limit=1 << 20)
             while await self._one(reader, writer, *server):
                 pass
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             for each in (writer, server[1] if server else None):

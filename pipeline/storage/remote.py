@@ -133,9 +133,26 @@ def _options(scheme: str) -> dict[str, Any]:
 
         return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_connect=CONNECTED, sock_read=SILENT)}}
     if scheme in _BY_SSH:
-        waits = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
-        return {"skip_instance_cache": True} | dict.fromkeys(waits, CONNECTED)
+        waits = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout", "channel_timeout"), CONNECTED)
+        return {"skip_instance_cache": True, "host_key_policy": _known_hosts()} | waits
     return {"use_listings_cache": False} if scheme in EXTRAS else {}
+
+
+def _known_hosts() -> Any:
+    """Whom to connect to by SSH: hosts that the user knows, as `ssh` does. fsspec itself would trust anybody."""
+    import paramiko
+
+    class KnownHosts(paramiko.MissingHostKeyPolicy):
+        def missing_host_key(self, _client: Any, hostname: str, key: Any) -> None:
+            known = paramiko.HostKeys()
+            with suppress(OSError):
+                known.load(str(Path("~/.ssh/known_hosts").expanduser()))
+            if not known.check(hostname, key):
+                raise UsageError(
+                    f"{hostname} is not known by this key in ~/.ssh/known_hosts: connect once with ssh, and see that it is it"
+                )
+
+    return KnownHosts()
 
 
 def packages_for(urls: Iterable[str]) -> tuple[str, ...]:
