@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import against, archives, browsing, pairing, planning, prediction, reading, scans, slow, small
+from benchmarks import against, archives, browsing, pairing, planning, prediction, reading, remote, scans, slow, small
 
 Rows = list[tuple[str, str]]
 
@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[Callable[[Path, argparse.Namespace], Any], Callable[[A
     ),
     "reading": (lambda folder, _given: reading.measure(folder), reading.rows),
     "slow": (lambda folder, _given: slow.measure(folder), slow.rows),
+    "remote": (lambda folder, _given: remote.measure(folder), remote.rows),
     "browsing": (
         lambda folder, given: browsing.measure(
             folder, given.browsed_files, given.browsed_copies, max(given.rounds // 2, 1)

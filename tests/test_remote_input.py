@@ -260,11 +260,15 @@ def test_parts_of_urls_and_paths_together_are_found_again_by_what_was_written_do
         ("s3://no-such-bucket-here/x", "there is no such bucket, folder or file"),
         ("s3://key:secret@bucket/x", "a password in a URL"),
         ("nowhere://x/y", "no such URLs can be read"),
+        ("http://127.0.0.1:1/x.zip", "cannot be reached"),
+        ("s3://bucket/in s3://bucket/in/", "given twice"),
+        ("s3://bucket/in s3://bucket/in/Takeout", "is inside"),
     ],
 )
-def test_urls_that_cannot_be_used(s3: S3, given: str, message: str) -> None:
+def test_urls_that_cannot_be_used(s3: S3, given: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "TRIES", 1)
     with pytest.raises(UsageError, match=message) as raised:
-        Library.of([given])
+        Library.of(given.split())
     assert "secret" not in str(raised.value)
 
 

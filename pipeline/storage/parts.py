@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -155,13 +156,14 @@ def _parts_behind(urls: Sequence[str]) -> tuple[list[Part], list[str]]:
 
     parts: list[Part] = []
     repeated: list[str] = []
+    places = [url.rstrip("/") for url in urls if not is_archive_name(url)]
+    for one, other in permutations(places, 2):
+        if is_inside(one, other):
+            why = "given twice" if one == other else f"inside {shown_input(other)}; give one of the two"
+            raise InputError(f"{shown_input(one)} is {why}")
     for url in urls:
         for part in sorted(parts_at(url), key=lambda part: (part.form != "folder", len(part.root), part.root)):
-            if part.form == "folder":
-                for other in parts:
-                    if other.form == "folder" and part.root == other.root:
-                        raise InputError(f"{_shown(part.root)} is given twice")
-            elif any(part.root == other.root or are_alike(part, other) for other in parts):
+            if part.form != "folder" and any(part.root == other.root or are_alike(part, other) for other in parts):
                 repeated.append(part.root)
                 continue
             parts.append(part)

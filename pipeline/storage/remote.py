@@ -108,6 +108,8 @@ def _filesystem(scheme: str, place: str, _process: int) -> Any:
 
     if scheme not in EXTRAS and scheme not in fsspec.available_protocols():
         raise UsageError(f"{scheme}://: no such URLs can be read; s3, gs, az, sftp and https can")
+    # What gcsfs asks by gRPC has threads of its own, which no fork survives; by HTTP it can all the same be asked.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         kind = fsspec.get_filesystem_class(scheme)
         options: dict[str, Any] = kind._get_kwargs_from_urls(f"{scheme}://{place}/") if place else {}
@@ -259,17 +261,18 @@ def is_unreachable(error: BaseException | None) -> bool:
 
 def as_os_error(error: Exception) -> OSError:
     """An error of one of many libraries as what it amounts to, an OSError with a number."""
-    if isinstance(error, FileNotFoundError) or status_of(error) == 404:
-        return FileNotFoundError(errno.ENOENT, "it is not there")
-    if isinstance(error, PermissionError) or status_of(error) in (401, 403):
-        return PermissionError(errno.EACCES, "access is denied: are the credentials those for it?")
+    status = status_of(error)
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return TimeoutError(errno.ETIMEDOUT, "no answer came in time")
-    if is_unreachable(error):
+    if status is None and is_unreachable(error):  # which fsspec's HTTP calls a file that is not there
         return ConnectionError(errno.ECONNREFUSED, "the server cannot be reached")
+    if status in (401, 403) or (status is None and isinstance(error, PermissionError)):
+        return PermissionError(errno.EACCES, "access is denied: are the credentials those for it?")
+    if status == 404 or (status is None and isinstance(error, FileNotFoundError)):
+        return FileNotFoundError(errno.ENOENT, "it is not there")
     if isinstance(error, OSError) and error.errno is not None and error.errno != errno.EIO:
         return error
-    if (status := status_of(error)) is not None:
+    if status is not None:
         return OSError(errno.EIO, f"the server answers with status {status}")
     # What aiohttp says holds the whole URL, which may be signed.
     if type(error).__name__ == "ClientPayloadError":
