@@ -136,7 +136,7 @@ def _turns_of(part: Part, library: Library) -> Iterator[Turn]:
 
 def _hint(part: Part, entries: Sequence[Entry]) -> None:
     """Have the disk work ahead of a turn of a zip, as the archive is opened for reads here and there."""
-    if part.form != "zip" or not entries or part.stamp is None:
+    if part.form != "zip" or not entries or part.stamp is None or part.is_remote:
         return
     first, last = entries[0], entries[-1]
     assert first.at is not None and last.at is not None

@@ -41,7 +41,7 @@ GAP, LARGEST_GROUP = 32 << 10, 1 << 20
 #: A read of so many bytes behind another is followed by more: so many are fetched ahead.
 LONG_READ, AHEAD = 64 << 10, 4 << 20
 #: Bytes that a process keeps of what it has fetched and not used.
-HELD = 32 << 20
+HELD = 96 << 20
 #: Most bytes that are fetched for a hint.
 LARGEST_HINT = 32 << 20
 #: Blocks that are under way at a time of what is read from front to back, and their bytes.
@@ -111,7 +111,7 @@ class ObjectArchive:
             raise self._changed()
         self._tag = remote.tag_of(found)
         self.blocks: list[_Block] = []  # by where they start
-        self._wanted: deque[list[tuple[int, int]]] = deque(maxlen=8)
+        self._wanted: deque[list[tuple[int, int]]] = deque(maxlen=64)
         self._ends: deque[int] = deque(maxlen=64)  # of long reads
 
     def _changed(self) -> MediaError:

@@ -40,7 +40,7 @@ TRIES, FIRST_WAIT, LONGEST_WAIT = 6, 0.2, 8.0
 #: Seconds after which no further time is begun.
 LONGEST = 60.0
 #: Seconds in which a connection has to stand, an answer has to begin or go on, and that of a piece of a file has to be there.
-CONNECTED, SILENT, ANSWERED = 10, 20, 60
+CONNECTED, SILENT, ANSWERED = 10, 20, 600
 #: Connections of one process to one service.
 CONNECTIONS = 128
 

@@ -13,6 +13,7 @@ from pipeline.item import Content, Entry
 from pipeline.limits import progress
 from pipeline.problems import MediaError, Problem, noting
 from pipeline.storage.archives import Archive, open_archive
+from pipeline.storage.files import WANTED_AHEAD
 from pipeline.storage.parts import Part, Refused, refused_part
 from pipeline.storage.streams import Streamed, anew
 from pipeline.storage.unpacking import BLOCK, BZIP2, DEFLATED, LZMA, Unpacking
@@ -165,6 +166,7 @@ class Member:
     def measure(self) -> Content:
         """Size and CRC-32 of the whole content, whatever the archive states. Raises MediaError if it cannot be unpacked."""
         self._check_archive()
+        self._archive.hint(self._start, min(self._entry.packed, WANTED_AHEAD))
         return Content(*(self._stream.drain() if self._stream is not None else self._read_through()), "read")
 
     def compare(self, content: Content) -> None:
