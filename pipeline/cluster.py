@@ -109,6 +109,8 @@ _LOCAL = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.event-loop-monitor-interval": "1s",
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.diagnostics.computations.max-history": 1,
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -128,6 +130,19 @@ SOCKET_NAMES = len("pymp-12345678/listener-12345678")
 
 class ClusterError(RunError):
     """A scheduler that cannot be reached or used."""
+
+
+class _NoSpans:
+    """In the place of what notes in the scheduler when which tasks ran, and keeps that for good: 5 kB a shard."""
+
+    def __init__(self, _scheduler: object) -> None:
+        pass
+
+    def __bool__(self) -> bool:
+        return False  # as if it were not there
+
+    def heartbeat(self, _worker: object, _data: object) -> None:
+        """Workers tell of it all the same."""
 
 
 def _start_fork_server(preloaded: Sequence[str]) -> None:
@@ -307,6 +322,7 @@ def local_cluster(
         with without("numpy"):
             import distributed.utils
             from distributed import Client, LocalCluster
+            from distributed.scheduler import DEFAULT_EXTENSIONS
             from distributed.security import Security
 
         if is_ours():  # what ends last would else be heard of when the cluster has gone
@@ -327,7 +343,10 @@ def local_cluster(
                     protocol="tls://",
                     security=security,
                     dashboard_address=None,
-                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                    scheduler_kwargs={
+                        "dashboard_address": "127.0.0.1:0",
+                        "extensions": DEFAULT_EXTENSIONS | {"spans": _NoSpans},
+                    },
                     memory_limit=0,
                     local_directory=str(scratch),
                     silence_logs=logging.CRITICAL,

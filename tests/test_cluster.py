@@ -4,7 +4,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -18,7 +18,7 @@ from distributed import get_worker
 
 from pipeline import Settings
 from pipeline.api import scan
-from pipeline.cluster import ClusterError, existing_cluster, local_cluster
+from pipeline.cluster import AHEAD, ClusterError, existing_cluster, local_cluster
 from pipeline.item import Entry
 from pipeline.limits import Limits
 from pipeline.preparing import ask_on
@@ -134,6 +134,50 @@ def test_what_no_worker_has_begun_with_is_given_back(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     with local_cluster(1, scratch) as compute:
         assert list(compute(Waiting(str(begun)), [0, 1, 2, 3], begun.exists)) == [0]
+
+
+def test_what_the_scheduler_knows_does_not_grow_with_the_library(tmp_path: Path) -> None:
+    from distributed import Scheduler
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    taken = 0
+
+    def references(first: int, count: int) -> Iterator[str]:
+        nonlocal taken
+        for number in range(first, first + count):
+            taken += 1
+            yield f"shard {number}"
+
+    def groups() -> int:
+        gc.collect()
+        return sum(type(each).__name__ == "TaskGroup" for each in gc.get_objects())
+
+    with local_cluster(1, scratch) as compute:
+        (scheduler,) = (each for each in Scheduler._instances if each.workers)
+        kept = []
+        for first, count in ((0, 20), (20, 120)):
+            for done, _ in enumerate(compute(Counting(), references(first, count)), first + 1):
+                assert taken - done <= AHEAD
+                assert len(scheduler.tasks) <= 3 * AHEAD  # two for each, and those that have just been done
+            kept.append(groups())
+        assert kept[1] - kept[0] <= 2 * AHEAD
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Tasks that take no time."""
+
+    def __call__(self, references: Sequence[Any]) -> Any:
+        return db.from_sequence(references, npartitions=len(references)).map(len)
+
+    reported = True
+
+    def has_begun(self, reference: Any) -> bool:
+        return True
+
+    def after_death(self, reference: Any, kind: str) -> Any:
+        raise AssertionError(reference, kind)
 
 
 @dataclass(frozen=True)
