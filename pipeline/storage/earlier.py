@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from pathlib import Path
@@ -54,8 +55,27 @@ class _Source(NamedTuple):
         return rows.select(RECORD.names).cast(RECORD)
 
 
-#: A row of a source, and what may differ from it: the part that the file is in, and the other half of a live photo, by names.
-_Row = tuple[int, str, str | None]
+class _Taken:
+    """Rows of a source that are taken over, and what may differ from them: the part that the file is in, and the other half
+    of a live photo, by names. 20 bytes a row."""
+
+    __slots__ = ("_partners", "_parts", "_rows")
+
+    def __init__(self) -> None:
+        self._rows, self._parts, self._partners = array("I"), list[str](), array("Q")
+
+    def add(self, row: int, part: str, partner: str | None) -> None:
+        """Take over a row."""
+        self._rows.append(row)
+        self._parts.append(part)
+        self._partners.append(int(partner, 16) if partner else 0)
+
+    def batches(self) -> Iterator[tuple[pa.Array, list[str], list[str | None]]]:
+        """The numbers of some rows at a time, with their parts and partners."""
+        for first in range(0, len(self._rows), ROWS):
+            some = slice(first, first + ROWS)
+            partners = [f"{each:016x}" if each else None for each in self._partners[some]]
+            yield _arrow(self._rows[some], pa.uint32()), self._parts[some], partners
 
 
 class _Places:
@@ -109,7 +129,7 @@ class Earlier:
             self._sources.append(source)
             self._starts.append(start + len(judged))
         self._wholes, self._contents = _Places(wholes, numbers), _Places(contents, numbers)
-        self._taken: dict[int, list[_Row]] = {}  # by source
+        self._taken: defaultdict[int, _Taken] = defaultdict(_Taken)  # by source
         self.taken = self.taken_bytes = 0
         self._table = lru_cache(maxsize=TABLES)(self._read_facts)
 
@@ -133,7 +153,7 @@ class Earlier:
         if number is None or self._is_to_be_read(item):
             return False
         source, row = self._place(number)
-        self._taken.setdefault(source, []).append((row, item.media.part, item.live_partner))
+        self._taken[source].add(row, item.media.part, item.live_partner)
         self.taken += 1
         self.taken_bytes += item.media.size
         return True
@@ -167,9 +187,8 @@ class Earlier:
         and with the partners that their files have now."""
         for source, taken in self._taken.items():
             table = self._sources[source].read()
-            for first in range(0, len(taken), ROWS):
-                rows, parts, partners = zip(*taken[first : first + ROWS], strict=True)
-                yield unsettled(table.take(pa.array(rows, pa.uint32())), parts, partners)
+            for rows, parts, partners in taken.batches():
+                yield unsettled(table.take(rows), parts, partners)
 
     def _place(self, number: int) -> tuple[int, int]:
         source = bisect_right(self._starts, number) - 1
