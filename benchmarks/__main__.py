@@ -20,7 +20,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import against, archives, browsing, pairing, planning, prediction, reading, remote, scans, slow, small
+from benchmarks import (
+    against,
+    archives,
+    browsing,
+    millions,
+    pairing,
+    planning,
+    prediction,
+    reading,
+    remote,
+    scans,
+    slow,
+    small,
+)
 
 Rows = list[tuple[str, str]]
 
@@ -34,6 +47,7 @@ SECTIONS: dict[str, tuple[Callable[[Path, argparse.Namespace], Any], Callable[[A
     "against": (lambda folder, given: against.measure(folder, given.small_files), against.rows),
     "pairing": (lambda _folder, _given: pairing.measure(), pairing.rows),
     "planning": (lambda _folder, _given: planning.measure(), planning.rows),
+    "millions": (lambda folder, given: millions.measure(folder, given.photos), millions.rows),
     "archives": (
         lambda folder, given: archives.measure(folder, given.files, given.image_bytes, given.rounds // 2),
         archives.rows,
@@ -72,6 +86,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
     parser.add_argument("--files", type=int, default=1200)
     parser.add_argument("--small-files", type=int, default=10_000)
+    parser.add_argument("--photos", type=int, nargs="+", default=millions.SIZES, help="sizes that `millions` compares")
     parser.add_argument("--image-bytes", type=int, default=3_000_000)
     parser.add_argument("--video-bytes", type=int, default=10_000_000)
     parser.add_argument("--browsed-files", type=int, default=20_000)

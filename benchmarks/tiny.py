@@ -176,6 +176,14 @@ def write_zip(file: BinaryIO, files: Iterable[Member]) -> None:
     file.write(_END.pack(b"PK\5\6", 0, 0, len(central), len(central), len(directory), at, 0))
 
 
+def read_zip(path: Path) -> Iterator[Member]:
+    """What `write_zip` has written."""
+    with path.open("rb") as file:
+        while (head := file.read(_LOCAL.size))[:4] == b"PK\3\4":
+            *_, size, named, _ = _LOCAL.unpack(head)
+            yield file.read(named).decode(), file.read(size)
+
+
 def make_folder(out: Path, photos: int) -> list[Path]:
     """Write a library as plain files."""
     made: set[str] = set()
