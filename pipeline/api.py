@@ -133,6 +133,7 @@ def scan_library(
             settled = index.settle()
         with clock.stage("places"):
             settled = replace(settled, places=index.settle_places())
+            give_back()  # what was sorted on the way
         with clock.stage("settle"):
             counts = index.counts()
         check_totals(counts, work.listed, work.media)
