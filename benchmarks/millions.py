@@ -240,30 +240,35 @@ def total_us(scan: dict[str, Any]) -> float:
     return float((scan["cpu_s"] + scan["children_s"]) / scan["media"] * 1e6)
 
 
+def kinds(found: dict[str, Any]) -> list[str]:
+    """What was done with libraries of all sizes."""
+    return list(dict.fromkeys(name.rpartition(", ")[0] for name in found["scans"]))
+
+
 def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Lines of the table of all benchmarks."""
     lines = []
-    first = found["sizes"][0]
-    for name, scan in found["scans"].items():
-        what, _, photos = name.rpartition(", ")
-        per_1000 = total_us(scan)
-        ratio = per_1000 / total_us(found["scans"][f"{what}, {first}"])
-        peak = max(each["peak_mb"] for each in scan["stages"].values())
-        tasks = f", {scan['most_tasks']} tasks at a time of {scan['shards']:,} shards" if scan["most_tasks"] else ""
-        lines.append(
-            (
-                f"{int(photos):,} tiny photos, {what}",
-                f"{per_1000:.0f} ms of processor time for 1,000, {ratio:.2f}x that for {first:,}; driver {peak:.0f} MB, "
-                f"all processes {scan['together_mb']:.0f} MB{tasks}",
-            )
-        )
+    first, *others = found["sizes"]
+    for what in kinds(found):
+        fewest = found["scans"][f"{what}, {first}"]
+        for photos in (first, *others):
+            scan = found["scans"][f"{what}, {photos}"]
+            figures = f"{total_us(scan):.0f} ms of processor time for 1,000"
+            if photos != first:
+                further = (total_us(scan) * photos - total_us(fewest) * first) / (photos - first)
+                figures += f", {total_us(scan) / total_us(fewest):.2f}x that of {first:,} ({further:.0f} ms each 1,000 further)"
+            peak = max(each["peak_mb"] for each in scan["stages"].values())
+            figures += f"; driver {peak:.0f} MB, all processes {scan['together_mb']:.0f} MB (PSS)"
+            if scan["most_tasks"]:
+                figures += f"; {scan['most_tasks']} tasks at a time of {scan['shards']:,} shards"
+            lines.append((f"{photos:,} tiny photos, {what}", figures))
     return lines
 
 
 def stages(found: dict[str, Any]) -> str:
     """Milliseconds of processor time for 1,000 photos, stage by stage, as a table; what others did meanwhile behind a plus."""
     lines = []
-    for what in dict.fromkeys(name.rpartition(", ")[0] for name in found["scans"]):
+    for what in kinds(found):
         scans = [found["scans"][f"{what}, {photos}"] for photos in found["sizes"]]
         lines += [f"| {what} | " + " | ".join(f"{photos:,}" for photos in found["sizes"]) + " | grows, x | peak, MB |"]
         lines += ["|---|" + "---|" * (len(scans) + 2)]

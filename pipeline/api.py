@@ -223,6 +223,7 @@ def _read(
                 return None
         with clock.stage("earlier"):
             earlier = Earlier.of(results, before.files, before.to_try_again(settings), settings.verify_archives)
+            give_back()  # what was read for that
         for path in earlier.damaged:
             watch.note(f"{path} is not as it was written, and will not be used")
         index = open_index()
