@@ -44,6 +44,7 @@ from pipeline.settings import Settings
 from pipeline.storage.known import is_known, known_folder, progress
 from pipeline.storage.library import Library
 from pipeline.storage.parts import is_inside, library_name, real_path, shown_input, source_of, why_closed
+from pipeline.storage.remote import is_url, shown_url
 from pipeline.timing import Clock
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from pipeline.storage.earlier import Earlier
     from pipeline.storage.index import Index
     from pipeline.storage.manifest import ShardRef
+    from pipeline.storage.mirrored import Mirror
     from pipeline.storage.results import Results
     from pipeline.storage.shards import ShardDone
 
@@ -79,7 +81,8 @@ def scan(
     """
     settings = settings or Settings()
     library = Library.of(_as_list(inputs), settings.merge)
-    folder = _output_folder(_as_list(inputs), output, library)
+    mirror = mirror_at(output, library, settings)
+    folder = _output_folder(_as_list(inputs), mirror.folder if mirror else output, library)
     watch = watch or Silent()
     if settings.scheduler_file:
         from pipeline.existing import address_in
@@ -91,13 +94,21 @@ def scan(
         settings = replace(settings, profile=str(_profile_folder(settings, library, folder)))
     if settings.mode == "auto" and (note := measured().note):
         watch.note(note)
-    return scan_library(library, _as_list(inputs), folder, settings, watch, Clock())
+    return scan_library(library, _as_list(inputs), folder, settings, watch, Clock(), mirror)
 
 
 def scan_library(
-    library: Library, inputs: Sequence[AnyPath], folder: Path, settings: Settings, watch: Watch, clock: Clock
+    library: Library,
+    inputs: Sequence[AnyPath],
+    folder: Path,
+    settings: Settings,
+    watch: Watch,
+    clock: Clock,
+    mirror: Mirror | None = None,
 ) -> dict[str, Any]:
-    """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`."""
+    """Index a library, of which `inputs` are the parts as they were given, and publish the results in `folder`.
+
+    If that is a `mirror` of results at a URL, what is there is brought here first, and the results are published there too."""
     with without("numpy"):  # pyarrow.compute would import it
         from pipeline.storage.browsable import datasette_metadata
         from pipeline.storage.index import Index, add_run, earlier_runs
@@ -113,11 +124,16 @@ def scan_library(
         claimed(folder, settings.fresh) as results,
         ExitStack() as opened_index,
     ):
+        there = mirror.bring(results, settings.fresh, watch) if mirror else None
         if given is not None:
             watch.step("looking at the workers of the cluster")
             with clock.stage("workers"):
                 admit(given, library, str(results.scratch), settings, watch)
         before = Before.of(folder, settings)
+        place = mirror.shown if mirror else stored_text(os.fspath(folder))
+
+        def publishing() -> AbstractContextManager[None]:
+            return mirror.publishing(there, watch) if mirror else nullcontext()
 
         def open_index() -> Index:
             return opened_index.enter_context(Index(results.new / "index.sqlite"))
@@ -126,7 +142,8 @@ def scan_library(
         if found is None:
             watch.note("nothing has changed since the last scan")
             places = [stored_text(shown_input(given)) for given in inputs]
-            return publish_again(results, before, clock, settings, places, stored_text(os.fspath(folder)))
+            with publishing():
+                return publish_again(results, before, clock, settings, places, place, index_too=mirror is None)
         work, done, index = found
         watch.step("settling duplicates, albums and places, writing Parquet and SQLite")
         with clock.stage("settle"):
@@ -137,7 +154,7 @@ def scan_library(
         with clock.stage("settle"):
             counts = index.counts()
         check_totals(counts, work.listed, work.media)
-        report = make_report(inputs, folder, library, settings, work, done, counts, clock)
+        report = make_report(inputs, place, library, settings, work, done, counts, clock)
         with clock.stage("write"), ThreadPoolExecutor(1) as beside:
             write_files(results, index.files())
             runs = earlier_runs(folder / "index.sqlite")
@@ -145,13 +162,15 @@ def scan_library(
             shards = (read_shard(results.shards, name) for name in work.shards)
             write_media(results, chain(work.earlier.rows(), shards), settled)
             finishing.result()
+        if mirror:
+            mirror.name_parts(results)
         with clock.stage("compare"):
             report["changes"] = changes_since(folder / "index.sqlite", results.new / "index.sqlite")
             add_run(results.new / "index.sqlite", report)
         name = stored_text(folder.name)
         write_text(results, "datapackage.json", data_package(name, results.new, clock.now()))
         write_text(results, "metadata.yaml", datasette_metadata(name))
-        with clock.stage("publish"):
+        with clock.stage("publish"), publishing():
             publish_report(results, report | {"stages": clock.rounded()})
             forget_others(results.known, known_folder(results.known, settings.all_tags), library.tars())
     report["stages"] = clock.rounded()
@@ -162,7 +181,7 @@ def scan_library(
             write_profile(Path(settings.profile), report, done)
         except OSError as error:
             reason = f"{error.filename or settings.profile}: {os.strerror(error.errno or 0)}"
-            raise RunError(f"the results are in {folder}, but the profile could not be written: {reason}") from error
+            raise RunError(f"the results are in {place}, but the profile could not be written: {reason}") from error
     return report
 
 
@@ -469,7 +488,7 @@ def check_totals(counts: Mapping[str, Mapping[str, int]], listed: int, media: in
 
 def make_report(
     inputs: Sequence[AnyPath],
-    folder: Path,
+    place: str,
     library: Library,
     settings: Settings,
     work: Work,
@@ -492,7 +511,7 @@ def make_report(
         "inputs": [stored_text(shown_input(given)) for given in inputs],
         "input_paths": [stored_text(shown_input(given, resolved=True)) for given in inputs],
         "sources": [source_of(part) for part in library.parts],
-        "output": stored_text(os.fspath(folder)),
+        "output": place,
         "parts": [stored_text(part.name) for part in library.parts],
         "repeated_parts": [stored_text(path) for path in library.repeated],
         "missing_parts": list(work.audit.missing_parts),
@@ -661,7 +680,7 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
     from pipeline.verifying import Comparison, Lost
 
     settings, watch, clock = settings or Settings(), watch or Silent(), Clock()
-    index = results_of(results) / "index.sqlite"
+    index = results_of(results, watch, wanted=()) / "index.sqlite"
     threads = settings.threads or cores()
     with opened_index(index) as db:
         recorded = RecordedFiles(db)
@@ -689,7 +708,7 @@ def verify(results: AnyPath, settings: Settings | None = None, watch: Watch | No
         comparison.check(recorded.files)
     seconds = clock.stages["read"]
     return {
-        "results": stored_text(str(index.parent)),
+        "results": shown_url(given) if is_url(given := os.fspath(results)) else stored_text(str(index.parent)),
         "scanned_at": report["started_at"],
         "input_paths": report["input_paths"],
         "files": recorded.files,
@@ -722,6 +741,22 @@ def _as_list(inputs: AnyPath | Sequence[AnyPath]) -> list[AnyPath]:
     if not inputs:
         raise UsageError("no INPUT given")
     return list(inputs)
+
+
+def mirror_at(output: AnyPath | None, library: Library, settings: Settings) -> Mirror | None:
+    """The mirror of results that are to be at a URL; None if they are to be in a folder.
+
+    Raises UsageError or OutputError if they cannot be at the URL, or that and an input lie inside each other."""
+    if output is None or not is_url(os.fspath(output)):
+        return None
+    from pipeline.storage.mirrored import Mirror
+
+    mirror = Mirror.of(os.fspath(output), settings.mirrors)
+    for part in library.parts:
+        if is_inside(mirror.url, part.root) or is_inside(part.root, mirror.url):
+            raise UsageError(f"{mirror.shown} and the input {part.name} lie inside each other: choose another with -o")
+    mirror.check_output()
+    return mirror
 
 
 def _output_folder(inputs: Sequence[AnyPath], output: AnyPath | None, library: Library) -> Path:

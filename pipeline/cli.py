@@ -113,7 +113,12 @@ def _top(
 def scan(
     inputs: Inputs,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", help="Results folder. Default: results/<name of the input>.")
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Results folder, or s3://, gs://, az://, sftp://. Default: results/<name of the input>.",
+        ),
     ] = None,
     mode: Mode = None,
     threads: Threads = None,
@@ -144,6 +149,10 @@ def scan(
     ] = None,
     fresh: Annotated[
         bool | None, typer.Option("--fresh/--no-fresh", help="Read every file again, whatever earlier runs know.")
+    ] = None,
+    mirrors: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder for the copy of results that are at a URL. Default: in your cache."),
     ] = None,
     profile: Annotated[
         str | None,
@@ -177,6 +186,7 @@ def scan(
         "file_seconds": file_seconds,
         "file_mb": file_mb,
         "fresh": fresh,
+        "mirrors": mirrors,
         "profile": profile,
     }
     with _Outcome(debug, _UNPUBLISHED):

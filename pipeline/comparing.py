@@ -43,7 +43,7 @@ def diff(
     """
     settings, watch = settings or Settings(), watch or Silent()
     given = {"old": old, "new": new}
-    finished = {side: index for side, place in given.items() if (index := index_of(place)).is_file()}
+    finished = {side: index for side, place in given.items() if (index := index_of(place, watch)).is_file()}
     for index in finished.values():  # before anything is scanned
         with opened_index(index):
             pass

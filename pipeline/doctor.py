@@ -21,7 +21,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline.problems import UsageError, to_install
+from pipeline.problems import RunError, UsageError, to_install
 
 #: How a thing is: `ok`; a `note` is worth knowing, or limits something; what a scan needs is `missing`; results are `damaged`.
 STATES = ("ok", "note", "missing", "damaged")
@@ -65,9 +65,7 @@ def examine(results: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """
     found = [finding for group, name, check in _CHECKS for finding in _answer(group, name, check)]
     if results is not None:
-        from pipeline.storage.parts import real_path
-
-        found += _results(Path(real_path(results)))
+        found += _results_at(os.fspath(results))
     counts = {state: sum(each.state == state for each in found) for state in STATES}
     return {
         "healthy": not (counts["missing"] or counts["damaged"]),
@@ -367,7 +365,26 @@ _CHECKS: tuple[tuple[str, str, Check], ...] = (
 )
 
 
-def _results(folder: Path) -> Iterator[Finding]:
+def _results_at(place: str) -> Iterator[Finding]:
+    """Whether results are whole, wherever they are: of those at a URL, all are fetched for it."""
+    from pipeline.storage.parts import real_path
+    from pipeline.storage.remote import is_url, shown_url
+    from pipeline.storage.results import results_of
+
+    if not is_url(place):
+        yield from _results(Path(real_path(place)))
+        return
+    try:
+        folder = results_of(place)
+    except UsageError:
+        raise
+    except RunError as error:
+        yield Finding("results", "files", "damaged", str(error), f"takeout-index scan INPUT... -o {shown_url(place)}")
+    else:
+        yield from _results(folder, shown_url(place))
+
+
+def _results(folder: Path, place: str = "") -> Iterator[Finding]:
     """Whether results are whole, readable by this version, and of a run that ended. Nothing is put in order here."""
     from pipeline.record import SCHEMA_VERSION
     from pipeline.storage.lookup import schema_of
@@ -377,7 +394,7 @@ def _results(folder: Path) -> Iterator[Finding]:
     results = Results(folder)
     if not os.access(results.work, os.F_OK):
         results_of(folder)
-    again = f"takeout-index scan INPUT... -o {folder}"
+    again = f"takeout-index scan INPUT... -o {place or folder}"
     if (results.new / READY).exists():
         yield Finding(
             "results", "run", "note", "a run ended while it put its results in place", f"{again} finishes that"

@@ -123,7 +123,7 @@ def export(
     an export has written. Returns what was written: format, columns, rows, bytes. Raises UsageError or OutputError.
     """
     choice, watch = choice or Choice(), watch or Silent()
-    folder = results_of(results)
+    folder = results_of(results, watch)
     with opened_index(folder / "index.sqlite"):
         pass  # results of another version are refused
     target = Target.of(output, form, choice)

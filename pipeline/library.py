@@ -21,6 +21,7 @@ from pipeline.record import FILES, PARTITION, RECORD
 from pipeline.settings import Settings
 from pipeline.storage.lookup import opened_index, table_of
 from pipeline.storage.opened import Opened
+from pipeline.storage.remote import is_url, shown_url
 from pipeline.storage.results import results_of
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ def scan(
     inputs
         A folder, a zip or tgz as downloaded, or several of them, which are parts of one export. ``~`` is your home folder.
     output
-        The folder of the results, which is made if need be; ``results/<name of the first input>`` if it is not given. What a
-        killed run has left there is gone on from, what has not changed since the last one is taken over.
+        The folder of the results, which is made if need be; ``results/<name of the first input>`` if it is not given. Or a URL:
+        ``s3://``, ``gs://``, ``az://``, ``sftp://``. What a killed run has left there is gone on from, what has not changed
+        since the last one is taken over.
     settings
         How to scan, as `Settings(mode="parallel", processes=4)`. The caller's Dask client does the work if there is one, and
         the settings name no scheduler.
@@ -102,19 +104,24 @@ def scan(
     else:
         with watching_here(quiet) as watch:
             report = api.scan(inputs, output, settings, watch)
-    return open_library(report["output"])
+    return _open(report["output"], settings.mirrors if settings else "")
 
 
 def open_library(place: AnyPath) -> Library:
-    """The library whose results lie in the folder `place`, as a scan has published them.
+    """The library whose results lie in the folder `place`, or at such a URL, as a scan has published them.
 
+    Of results at a URL a copy is made in the user's cache, or brought up to what is there now; of it all is answered.
     What a killed run had finished, and not quite put in place, is put in place. Raises UsageError if there are no results, or
     if another version of this program has written them, with what to do then.
     """
-    folder = results_of(place)
+    return _open(place)
+
+
+def _open(place: AnyPath, mirrors: str = "") -> Library:
+    folder = results_of(place, mirrors=mirrors)
     with opened_index(folder / "index.sqlite"):
         pass
-    return Library(folder)
+    return Library(folder, shown_url(url) if is_url(url := os.fspath(place)) else None)
 
 
 class Library:
@@ -124,8 +131,10 @@ class Library:
     are naive: never compare the two. Years are those of the wall clock.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: str | None = None) -> None:
+        """Of the results in the folder, which are those at a `place` of another kind."""
         self.folder = folder
+        self._place = place or str(folder)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -283,9 +292,9 @@ class Library:
 
     def __repr__(self) -> str:
         try:
-            return f"<Library {str(self.folder)!r}: {_content(self.report)}>"
+            return f"<Library {self._place!r}: {_content(self.report)}>"
         except (RunError, KeyError, TypeError) as error:
-            return f"<Library {str(self.folder)!r}: {error}>"
+            return f"<Library {self._place!r}: {error}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: what is in the library, from when to when, and what is wrong with it."""
@@ -327,7 +336,7 @@ class Library:
         if missing := report.get("missing_parts"):
             yield "Missing parts", ", ".join(missing)
         yield "Scanned", f"{report['finished_at'][:16].replace('T', ' ')} UTC"
-        yield "Results", str(self.folder)
+        yield "Results", self._place
 
     # How it is read
 

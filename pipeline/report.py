@@ -31,7 +31,8 @@ from pipeline.progress import Silent, Watch
 from pipeline.storage.durable import whole_file
 from pipeline.storage.parts import is_inside, real_path
 from pipeline.storage.published import refuse_input
-from pipeline.storage.results import REPORT
+from pipeline.storage.remote import is_url, shown_url
+from pipeline.storage.results import REPORT, results_of
 
 MARK = b"<!-- takeout-index report -->"
 #: Packages of the extra that the report is made with.
@@ -51,6 +52,11 @@ def report(
     An earlier report is replaced, any other file only with `force`. Raises UsageError, OutputError, RunError.
     """
     watch = watch or Silent()
+    if output is None and is_url(os.fspath(place)):
+        raise UsageError(
+            f"say with -o where the page is to be: it is not put beside results at {shown_url(os.fspath(place))}"
+        )
+    results_of(place, watch)  # fetched, where they are at a URL, and seen to be
     library = open_library(place)
     path = _target(library, output, force)
     if missing := [name for name in NEEDED if find_spec(name) is None]:

@@ -86,9 +86,17 @@ def changes_since(old: Path, new: Path) -> dict[str, int] | None:
 
 
 def publish_again(
-    results: Results, before: Before, clock: Clock, settings: Settings, inputs: Sequence[str], output: str
+    results: Results,
+    before: Before,
+    clock: Clock,
+    settings: Settings,
+    inputs: Sequence[str],
+    output: str,
+    index_too: bool = True,
 ) -> dict[str, Any]:
-    """Publish what the run before has found once more, with this run in its history. Returns the report of this run."""
+    """Publish what the run before has found once more, with this run in its history. Returns the report of this run.
+
+    Without the `index_too`, which has the history, only the report is published: at a URL the index would be moved for it."""
     from pipeline.storage.differences import OUTCOMES
     from pipeline.storage.index import add_run
     from pipeline.storage.results import publish_report
@@ -111,6 +119,10 @@ def publish_again(
         "operations": {name: dict.fromkeys(figures, 0.0) for name, figures in before.report["operations"].items()},
     }
     with clock.stage("publish"):
+        if not index_too:
+            report["stages"] = clock.rounded()
+            publish_report(results, report, before.files)
+            return report
         index = results.new / "index.sqlite"
         with naming(index), (results.folder / "index.sqlite").open("rb") as old, index.open("xb") as new:
             index.chmod(0o600)

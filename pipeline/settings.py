@@ -40,6 +40,7 @@ class Settings:
     fresh: bool = False  # know nothing of earlier runs: read every file again
     file_seconds: int = 10  # that a file may keep a process without anything going on; 0: for ever
     file_mb: int = 512  # of memory that a file may take; 0: all
+    mirrors: str = ""  # folder for the copies of results that are at URLs; empty: in the user's cache
     profile: str = ""  # folder for Dask's performance report and the times of shards and operations
 
     def __post_init__(self) -> None:
@@ -112,6 +113,16 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
         return Path.home() / ".cache" / "takeout-index"
     except RuntimeError:
         return None
+
+
+def mirrors_folder(given: str = "", environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the copies of results are that are at URLs: as `given`, as ``TAKEOUT_INDEX_MIRRORS`` says, or the user's cache."""
+    if chosen := given or environment.get("TAKEOUT_INDEX_MIRRORS"):
+        return Path(chosen).expanduser().absolute()
+    cache = cache_folder(environment)
+    if cache is None:
+        raise SettingsError("there is no home for a copy of the results: set TAKEOUT_INDEX_MIRRORS to a folder")
+    return cache / "results"
 
 
 def _types() -> dict[str, Any]:

@@ -117,7 +117,8 @@ def print_report(report: Mapping[str, Any]) -> None:
 def _looks(report: Mapping[str, Any]) -> tuple[str, str]:
     """Commands that show results to people, which work when pasted where the scan ran."""
     program, output = _near(Path(sys.executable).with_name("takeout-index")), shlex.quote(_near(report["output"]))
-    return f"one page of it: {program} report {output}", f"all of it, in your browser: {program} browse {output}"
+    page = " -o report.html" if "://" in report["output"] else ""  # else it lies beside the results
+    return f"one page of it: {program} report {output}{page}", f"all of it, in your browser: {program} browse {output}"
 
 
 def _print_times(console: Console, report: Mapping[str, Any]) -> None:
@@ -159,6 +160,8 @@ def print_next_steps(report: Mapping[str, Any]) -> None:
 
 def _near(path: str | Path) -> str:
     """A path as short as it can be written from here."""
+    if "://" in str(path):
+        return str(path)
     found = Path(path)
     return str(found.relative_to(Path.cwd())) if found.is_relative_to(Path.cwd()) else str(found)
 

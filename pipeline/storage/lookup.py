@@ -96,6 +96,11 @@ def schema_of(index: Path) -> int:
             header = file.read(64)
     except FileNotFoundError:
         return 0
+    return schema_in(header)
+
+
+def schema_in(header: bytes) -> int:
+    """The same of the first 64 bytes of an index."""
     return int.from_bytes(header[60:64], "big") if header.startswith(b"SQLite format 3\0") else 0
 
 

@@ -60,11 +60,19 @@ def read_report(path: Path) -> tuple[dict[str, Any], dict[str, Published]] | Non
     if not path.is_file():  # a pipe would be waited for without end
         return None
     try:
-        whole = json.loads(path.read_bytes())
+        return parse_report(path.read_bytes())
+    except OSError:
+        return None
+
+
+def parse_report(data: bytes) -> tuple[dict[str, Any], dict[str, Published]] | None:
+    """The same of the bytes of a ``run.json``."""
+    try:
+        whole = json.loads(data)
         if whole.pop("check") != _check(whole):
             return None
         files = {name: Published(each["bytes"], int(each["crc32"], 16)) for name, each in whole.pop("files").items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return whole, files
 

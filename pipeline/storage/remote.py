@@ -34,6 +34,9 @@ EXTRAS = {
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "sftp": "paramiko", "http": "aiohttp"}
 #: Kinds of URLs that can only be read.
 READ_ONLY = ("http", "https")
+#: Kinds of URLs whose files are seen while they are written, and that have folders to be made; and those with one connection
+#: for all, which is not to be used by several threads at a time.
+GROWING = ONE_AT_A_TIME = ("sftp", "ssh")
 #: How often what failed on the way is tried, and seconds between the first two times; they double, and vary by half, so that
 #: those who failed together do not come back together.
 TRIES, FIRST_WAIT, LONGEST_WAIT = 6, 0.2, 8.0
@@ -485,14 +488,53 @@ def read_whole(url: str) -> bytes:
 
 def write_whole(url: str, data: bytes) -> None:
     """Write a file: it is there whole or not at all. Raises OSError."""
-    files, path = filesystem(url)
-    retrying(files.pipe_file, path, data)
+    with _unseen(url) as (files, path):
+        retrying(files.pipe_file, path, data)
 
 
 def upload(source: Path, url: str) -> None:
     """Write a file as a local one is, in pieces if it is large; it is there whole or not at all. Raises OSError."""
+    with _unseen(url) as (files, path):
+        retrying(files.put_file, str(source), path)
+
+
+def copy(url: str, target: str, source: Path) -> None:
+    """Write a file as another at the same place is, which a local one is too. Raises OSError."""
     files, path = filesystem(url)
-    retrying(files.put_file, str(source), path)
+    if urlsplit(url).scheme.lower() not in GROWING:
+        with suppress(OSError):  # not every store copies large objects by itself
+            retrying(files.cp_file, path, filesystem(target)[1])
+            return
+    upload(source, target)
+
+
+@contextmanager
+def _unseen(url: str) -> Iterator[tuple[Any, str]]:
+    """What writes a file and where, so that it is not seen under its name until it is whole: a store of objects takes care of
+    that by itself."""
+    files, path = filesystem(url)
+    if urlsplit(url).scheme.lower() not in GROWING:
+        yield files, path
+        return
+    folder, _, name = path.rpartition("/")
+    retrying(files.makedirs, folder, exist_ok=True)
+    temporary = f"{folder}/.{name}.{os.getpid()}.tmp"
+    try:
+        yield files, temporary
+        retrying(_rename_over, files, temporary, path)
+    except BaseException:
+        with suppress(Exception):
+            files.rm_file(temporary)
+        raise
+
+
+def _rename_over(files: Any, source: str, target: str) -> None:
+    """Give a file a name that another may have."""
+    client = getattr(files, "ftp", None)
+    if client is not None:
+        client.posix_rename(source, target)
+    else:
+        files.mv(source, target)
 
 
 def download(url: str, target: Path) -> None:
@@ -506,6 +548,18 @@ def remove(url: str) -> None:
     files, path = filesystem(url)
     with suppress(FileNotFoundError):
         retrying(files.rm_file, path)
+
+
+def names_in(url: str) -> list[str]:
+    """The names of the files and folders right below a place; none if there is no such place. Raises OSError."""
+    files, path = filesystem(url)
+    try:
+        found = retrying(files.ls, path, detail=False)
+    except FileNotFoundError:
+        return []
+    above = path.strip("/") + "/"
+    names = (name.strip("/").removeprefix(above) for name in found if name.strip("/").startswith(above))
+    return [name for name in names if name and "/" not in name]
 
 
 def files_below(url: str) -> dict[str, Stamp]:

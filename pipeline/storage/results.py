@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,12 +29,14 @@ import pyarrow.parquet as pq
 
 from pipeline.interrupts import uninterrupted
 from pipeline.problems import OutputError, UsageError
+from pipeline.progress import Watch
 from pipeline.record import COLUMNS, FILES, PARTITION, RECORD, SCHEMA_VERSION, Settled, with_settled
 from pipeline.storage.durable import flush_to_disk, naming, private_folder, put_in_place, whole_file
 from pipeline.storage.lookup import schema_of
 from pipeline.storage.manifest import facts_path
 from pipeline.storage.parts import real_path
 from pipeline.storage.published import Published, published_files, report_text
+from pipeline.storage.remote import is_url
 
 #: What is published, in this order; `run.json` last, as it describes the rest.
 PUBLISHED = ("media", "files", "index.sqlite", "datapackage.json", "metadata.yaml", "run.json")
@@ -149,12 +151,16 @@ def claimed(folder: Path, fresh: bool = False) -> Iterator[Results]:
         os.close(descriptor)
 
 
-def index_of(place: str | os.PathLike[str]) -> Path:
-    """Where the index of results is, if there are any at this place, as people give it.
+def index_of(place: str | os.PathLike[str], watch: Watch | None = None) -> Path:
+    """Where the index of results is, if there are any at this place, as people give it: a folder or, for results, a URL.
 
     What a run that was killed while it put them in place had left to do is finished first; where they cannot be written, or
-    another run is at it, they are read as they are.
+    another run is at it, they are read as they are. Of results at a URL the index is fetched, if it is not here already.
     """
+    if is_url(url := os.fspath(place)):
+        from pipeline.storage.mirrored import fetched, has_results
+
+        return (fetched(url, (), watch) if has_results(url) else Path(url)) / "index.sqlite"
     results = Results(Path(real_path(place)))
     with suppress(OutputError, OSError):
         if (results.new / READY).exists():
@@ -163,8 +169,20 @@ def index_of(place: str | os.PathLike[str]) -> Path:
     return results.folder / "index.sqlite"
 
 
-def results_of(place: str | os.PathLike[str]) -> Path:
-    """The folder of the results at this place, as people give it. Raises UsageError if there are none, with what to do."""
+def results_of(
+    place: str | os.PathLike[str],
+    watch: Watch | None = None,
+    wanted: Collection[str] = PUBLISHED,
+    mirrors: str = "",
+) -> Path:
+    """The folder of the results at this place, as people give it. Raises UsageError if there are none, with what to do.
+
+    Of results at a URL it is a copy, in which those of PUBLISHED are that are `wanted`, and the index;
+    it is in the folder `mirrors`, or where copies of this user are."""
+    if is_url(url := os.fspath(place)):
+        from pipeline.storage.mirrored import fetched
+
+        return fetched(url, wanted, watch, mirrors)
     folder = index_of(place).parent
     below = []
     try:
@@ -182,6 +200,12 @@ def results_of(place: str | os.PathLike[str]) -> Path:
     raise UsageError(
         f"{place} holds no results of a scan: takeout-index scan INPUT... -o DIR makes some; then give DIR"
     )
+
+
+def emptied(results: Results) -> None:
+    """Have nothing in the folder of the next results of a claimed folder."""
+    _remove(results.new)
+    private_folder(results.new)
 
 
 def _clear(results: Results, kept: Container[str]) -> None:
