@@ -44,7 +44,7 @@ from pipeline.settings import Settings
 from pipeline.storage.known import is_known, known_folder, progress
 from pipeline.storage.library import Library
 from pipeline.storage.parts import is_inside, library_name, real_path, shown_input, source_of, why_closed
-from pipeline.storage.remote import is_url, shown_url
+from pipeline.storage.remote import is_url, join, shown_url
 from pipeline.timing import Clock
 
 if TYPE_CHECKING:
@@ -125,10 +125,11 @@ def scan_library(
         ExitStack() as opened_index,
     ):
         there = mirror.bring(results, settings.fresh, watch) if mirror else None
+        afar = mirror.new_work() if mirror and given else ""
         if given is not None:
             watch.step("looking at the workers of the cluster")
             with clock.stage("workers"):
-                admit(given, library, str(results.scratch), settings, watch)
+                admit(given, library, afar or str(results.scratch), settings, watch)
         before = Before.of(folder, settings)
         place = mirror.shown if mirror else stored_text(os.fspath(folder))
 
@@ -138,7 +139,7 @@ def scan_library(
         def open_index() -> Index:
             return opened_index.enter_context(Index(results.new / "index.sqlite"))
 
-        found = _read(library, settings, watch, clock, given, results, before, open_index)
+        found = _read(library, settings, watch, clock, given, results, before, open_index, afar)
         if found is None:
             watch.note("nothing has changed since the last scan")
             places = [stored_text(shown_input(given)) for given in inputs]
@@ -209,10 +210,12 @@ def _read(
     results: Results,
     before: Before,
     open_index: Callable[[], Index],
+    afar: str = "",
 ) -> tuple[Work, list[ShardDone], Index] | None:
     """List, pair, plan and extract; None if the results of the run before are still right.
 
-    The workers start while the listing grows, and are gone when this returns.
+    The workers start while the listing grows, and are gone when this returns. Those of a cluster that is `given`, but shares no
+    file system with us, work at the URL `afar`.
     """
     # All of it before a second thread imports distributed: a signal that ends an import here would leave it waiting for ever.
     from pipeline.cluster import Beside, EarlyCluster, why_not_here
@@ -231,7 +234,7 @@ def _read(
             reader.start()  # while this process is small, and has one thread
         with clock.stage("archives"):
             known = known_folder(results.known, settings.all_tags)
-            library, archives = read_archives(library, known, settings, watch, reader, given, workers)
+            library, archives = read_archives(library, known, settings, watch, reader, given, workers, afar)
         with clock.stage("list"):
             # What is known has to be compared first; of shards that are left it is not known yet how much that is.
             left = any(results.shards.iterdir())
@@ -281,11 +284,15 @@ def _read(
                 index.add_media(rows)
         watch.begin(files, size)
         with clock.stage("extract"):
+            if afar:
+                from pipeline.storage.mirrored import fetch_shard, send_work
+
+                there = send_work(results, library, afar)
             graph = Reading(
-                library=library,
-                manifest=str(results.manifest),
-                shards=str(results.shards),
-                marks=str(results.scratch),
+                library=there if afar else library,
+                manifest=join(afar, results.manifest.name) if afar else str(results.manifest),
+                shards=join(afar, "shards") if afar else str(results.shards),
+                marks="" if afar else str(results.scratch),
                 threads=threads_per_task(settings, mode),
                 all_tags=settings.all_tags,
                 verify=settings.verify_archives,
@@ -295,6 +302,8 @@ def _read(
             with saying_what_is_left(done, earlier.taken, media), finishing(partial(watch.note, STOPPING)) as asked:
                 for shard in compute(graph, dearest_first(references), asked):
                     done.append(shard)
+                    if afar:
+                        fetch_shard(graph.shards, results, shard.name)
                     with clock.stage("index while extracting"):
                         index.add_media(read_shard(results.shards, shard.name))
                     watch.advance(shard.files, shard.bytes, shard.problems)
@@ -430,10 +439,12 @@ def read_archives(
     reader: Beside,
     given: Existing | None = None,
     workers: EarlyCluster | None = None,
+    afar: str = "",
 ) -> tuple[Library, tuple[ArchiveRead, ...]]:
     """The library, of whose archives that can only be read front to back all is known then, in the folder `known`.
 
-    Read side by side on the cluster that is `given` or by the `workers`, if there are any and it is worth it; else here.
+    Read side by side on the cluster that is `given` or by the `workers`, if there are any and it is worth it; else here. If the
+    cluster shares no file system with us, `afar` is the URL by which it tells.
     """
     if not library.tars():
         return library, ()
@@ -460,8 +471,13 @@ def read_archives(
         remove_mark(archive_mark(str(known), part))  # of a run that was killed
     with following(watch, so_far, size):
         elsewhere = elsewhere_of(settings) if given else None
-        reading = ReadingArchives(str(known), settings.all_tags, limits_of(settings, mode), elsewhere)
+        told = join(afar, "known") if afar else str(known)
+        reading = ReadingArchives(told, settings.all_tags, limits_of(settings, mode), elsewhere)
         done = tuple(compute(reading, [ArchiveRef(part) for part in tars]))
+    if afar:
+        from pipeline.storage.mirrored import fetch_known
+
+        fetch_known(afar, known, tars)
     return replace(library, known=str(known)), done
 
 

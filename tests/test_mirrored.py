@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pipeline.synthetic import make_library
 from tests.conftest import Run
 from tests.servers import KEY, S3, SECRET, environment, rclone_serving
 
+ROOT = Path(__file__).parent.parent
 SEQUENTIAL = Settings(mode="sequential")
 
 
@@ -425,3 +427,85 @@ def test_results_go_to_a_server_of_files_too(
         check_tidy(left)
         elsewhere("two")
         assert len(pipeline.open_library(url).media()) == media
+
+
+@contextmanager
+def far_workers(folder: Path, hidden: Path, number: int = 2) -> Iterator[tuple[Path, list[subprocess.Popen[bytes]]]]:
+    """A cluster whose workers do not see the folder `hidden`: its scheduler file, and the workers."""
+    hidden.mkdir(exist_ok=True)
+    file = folder / "scheduler.json"
+    there = os.environ | {"XDG_CACHE_HOME": str(folder / "cache of workers"), "PYTHONPATH": str(ROOT)}
+    python, quiet = [sys.executable, "-m"], {"env": there, "cwd": folder, "stderr": subprocess.DEVNULL}
+    hide = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount", "sh", "-c"]
+    hide += [f'mount -t tmpfs none "{hidden}" && exec "$@"', "sh"]
+    scheduler = [*python, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    worker = [*hide, *python, "distributed.cli.dask_worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny"]
+    worker += ["--no-dashboard", "--local-directory", str(folder), "--scheduler-file", str(file)]
+    with ExitStack() as stack:
+        commands = [[*scheduler, "--scheduler-file", str(file)], *(worker for _ in range(number))]
+        programs = []
+        for command in commands:
+            programs.append(stack.enter_context(subprocess.Popen(command, **quiet)))  # type: ignore[call-overload]
+            stack.callback(programs[-1].kill)
+        from distributed import Client
+
+        with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(number, timeout=60)
+            assert client.run(os.listdir, str(hidden)) == {worker: [] for worker in client.run(os.getpid)}
+        yield file, programs[1:]
+
+
+needs_namespaces = pytest.mark.skipif(
+    subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode != 0,
+    reason="no mount namespaces can be made here",
+)
+
+
+@needs_namespaces
+def test_workers_that_share_no_file_system_with_the_driver_work_at_the_url(
+    s3: S3, library: Path, tmp_path: Path, elsewhere: Callable[[str], None], run: Run
+) -> None:
+    make_library(tmp_path / "packed", files=20, seed=6, image_bytes=2_000, video_bytes=4_000, layout="tgz")
+    make_library(tmp_path / "stored", files=20, seed=7, image_bytes=2_000, video_bytes=4_000, layout="zip")
+    stored = s3.bucket(tmp_path / "stored")
+    inputs: list[str | Path] = [library, *sorted((tmp_path / "packed").glob("*.tgz"))]
+    inputs += [f"s3://{stored}/{path.name}" for path in sorted((tmp_path / "stored").glob("*.zip"))]
+    assert len(inputs) > 2
+    local = pipeline.scan(inputs, tmp_path / "local", Settings(mode="sequential", merge=True), quiet=True)
+    bucket = s3.bucket()
+    url = f"s3://{bucket}/results"
+    with far_workers(tmp_path, tmp_path / "cache of one") as (file, workers):
+        settings = Settings(scheduler_file=str(file), merge=True, shard_files=4)
+
+        def lose_one(number: int, line: str) -> None:
+            if line.startswith("PUT") and "/shards/" in line and len(workers) == 2:
+                workers.pop().kill()
+
+        s3.proxy.before = lose_one
+        report = scan(inputs, url, settings)
+        assert len(workers) == 1
+        assert report["mode"] == "scheduler"
+        assert as_rows(pipeline.open_library(url).arrow()) == as_rows(local.arrow())
+        found = objects(s3, bucket)
+        check_whole(found)
+        check_tidy(found)  # nothing of the work is left
+
+        # A run that is killed leaves its shards at the URL, from which any other goes on.
+        for photo in sorted(library.rglob("*.jpg")):
+            photo.write_bytes(photo.read_bytes() + b" ")
+        written = threading.Event()
+        s3.proxy.reset()
+        s3.proxy.before = lambda number, line: written.set() if "/shards/" in line and "GET" in line else None
+        command = [sys.executable, "-m", "pipeline", "scan", *map(str, inputs), "-o", url, "--merge"]
+        command += ["--scheduler-file", str(file), "--shard-files", "2"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+            assert written.wait(120)
+            process.kill()
+    s3.proxy.reset()
+    left = [name for name in objects(s3, bucket) if "/shards/" in name]
+    assert left
+    elsewhere("two")
+    unchanged = sum(1 for row in as_rows(local.arrow()) if row["extension"] not in ("jpg", "jpeg"))
+    report = scan(inputs, url, Settings(mode="sequential", merge=True))
+    assert report["taken_over"] > unchanged
+    check_tidy(objects(s3, bucket))

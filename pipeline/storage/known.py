@@ -7,15 +7,18 @@ archive stays as it is, later runs need not read it again.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import struct
 import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +29,7 @@ from pipeline.limits import Limits
 from pipeline.planning import EXTRACTION_VERSION
 from pipeline.problems import DEADLY, TRANSIENT, MediaError, OutputError, Problem
 from pipeline.record import FACT_COLUMNS, RECORD
+from pipeline.storage import remote
 from pipeline.storage.archives import most_open
 from pipeline.storage.durable import private_folder, whole_file
 from pipeline.storage.parts import Part, Refused, refused_part
@@ -166,7 +170,13 @@ def _check(path: Path, limits: Limits | None = None) -> str:
 def writing(folder: str, part: Part, limits: Limits) -> Iterator[KnownWriter]:
     """The writer of what is known of a part; its file is there, whole, when the block ends without an error.
 
-    Later runs use it too, unless it has problems that may be gone then."""
+    Later runs use it too, unless it has problems that may be gone then. The folder may be a URL."""
+    if remote.is_url(folder):
+        with TemporaryDirectory(prefix="takeout-index-") as scratch:
+            with writing(scratch, part, limits) as writer:
+                yield writer
+            send(Path(scratch), folder, [part])
+        return
     path = private_folder(Path(folder)) / _path(folder, part).name
     progress = os.open(path.with_suffix(PROGRESS), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -181,6 +191,25 @@ def writing(folder: str, part: Part, limits: Limits) -> Iterator[KnownWriter]:
             temporary.write_text(_check(path, limits if writer.kinds & DEADLY else None))
     finally:
         os.close(progress)
+
+
+def send(folder: Path, url: str, parts: Iterable[Part]) -> None:
+    """Put what is known of some parts at a URL, the check of a file after it. Raises OSError."""
+    for part in parts:
+        path = _path(str(folder), part)
+        for each in (path, path.with_suffix(CHECK)):
+            if each.is_file():
+                remote.upload(each, remote.join(url, each.name))
+
+
+def fetch(url: str, folder: Path, parts: Iterable[Part]) -> None:
+    """Have what is known of some parts in a folder, as it is at a URL. Raises OSError."""
+    for part in parts:
+        path = _path(str(private_folder(folder)), part)
+        with whole_file(path) as temporary:
+            remote.download(remote.join(url, path.name), temporary)
+        with suppress(FileNotFoundError), whole_file(path.with_suffix(CHECK)) as temporary:
+            remote.download(remote.join(url, path.with_suffix(CHECK).name), temporary)
 
 
 def progress(folder: str, part: Part) -> tuple[int, int]:
@@ -248,8 +277,10 @@ def facts_of(folder: str, part: Part, entry: Entry) -> dict[str, Any]:
 
 def _value(folder: str, part: Part, entry: Entry, columns: tuple[str, ...]) -> dict[str, Any]:
     assert entry.at is not None
-    path = str(_path(folder, part))
     thread = threading.get_ident()
+    if remote.is_url(folder):
+        folder = _fetched(folder, part)
+    path = str(_path(folder, part))
     try:
         modified_ns = os.stat(path).st_mtime_ns
         starts = _file(path, modified_ns, thread)[1]
@@ -259,6 +290,31 @@ def _value(folder: str, part: Part, entry: Entry, columns: tuple[str, ...]) -> d
         raise OutputError(f"cannot read {path}: {error}") from error
     (row,) = group.slice(entry.at - starts[number], 1).to_pylist()
     return row
+
+
+#: Fetches what is known of a part but once, whichever threads ask for it.
+_fetching = threading.Lock()
+
+
+def _fetched(url: str, part: Part) -> str:
+    """A folder of this process that has what is known of a part at a URL. Raises OutputError if it cannot be fetched."""
+    with _fetching:
+        folder = _copies(url)
+        if not _path(folder, part).is_file():
+            try:
+                fetch(url, Path(folder), [part])
+            except OSError as error:
+                raise OutputError(
+                    f"cannot read what is known of {part.name} at {remote.shown_url(url)}: {error}"
+                ) from error
+        return folder
+
+
+@lru_cache(maxsize=1)
+def _copies(_url: str) -> str:
+    folder = mkdtemp(prefix="takeout-index-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def forget() -> None:

@@ -16,6 +16,7 @@ from pipeline.planning import Shard
 from pipeline.problems import OutputError, Problem
 from pipeline.record import FACT_COLUMNS, RECORD, with_facts
 from pipeline.storage.durable import whole_file
+from pipeline.storage.remote import is_url, read_range
 
 #: An Entry, its fields in their order. Paths are kept as bytes: they need not be text.
 _ENTRY = pa.struct(
@@ -120,7 +121,8 @@ def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
     plan = _read(path, Slice(reference.offset, reference.length, reference.crc32))
     items = list(_items(pa.ipc.read_record_batch(plan, _SCHEMA), reference.name))
     if reference.facts is not None:
-        facts = _read(str(facts_path(Path(path))), reference.facts)
+        folder, slash, name = path.rpartition("/")  # it may be a URL
+        facts = _read(f"{folder}{slash}{facts_path(Path(name))}", reference.facts)
         for row in pa.ipc.read_record_batch(facts, _FACTS).to_pylist():
             items[row["number"]] = with_facts(items[row["number"]], row)
     if reference.left_out:
@@ -131,8 +133,11 @@ def read_items(reference: ShardRef, path: str) -> list[MediaItem]:
 
 def _read(path: str, place: Slice) -> pa.Buffer:
     try:
-        with open(path, "rb", buffering=0) as file:
-            data = os.pread(file.fileno(), place.length, place.offset)
+        if is_url(path):
+            data = read_range(path, place.offset, place.length)
+        else:
+            with open(path, "rb", buffering=0) as file:
+                data = os.pread(file.fileno(), place.length, place.offset)
     except OSError as error:
         raise OutputError(f"cannot read {path}: {os.strerror(error.errno or 0)}") from error
     if len(data) != place.length or zlib_ng.crc32(data) != place.crc32:

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.storage.remote import is_url
+
 _NUMBERS = struct.Struct("@QQ")
 
 
@@ -57,7 +59,9 @@ class Progress(NamedTuple):
 
 
 def mark_path(folder: str, name: str) -> str:
-    """The mark of a task of this name."""
+    """The mark of a task of this name; none where the folder is empty or a URL, as nobody would see it."""
+    if not folder or is_url(folder):
+        return ""
     return f"{folder}/{name}.mark"
 
 
@@ -81,5 +85,6 @@ def take_mark(path: str) -> Progress | None:
 
 def remove_mark(path: str) -> None:
     """The task is done."""
-    with suppress(FileNotFoundError):
-        Path(path).unlink()
+    if path:
+        with suppress(FileNotFoundError):
+            Path(path).unlink()

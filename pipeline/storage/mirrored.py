@@ -22,8 +22,9 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -33,15 +34,20 @@ from pipeline.record import SCHEMA_VERSION
 from pipeline.settings import mirrors_folder
 from pipeline.storage import remote
 from pipeline.storage.durable import private_folder, whole_file
+from pipeline.storage.known import fetch, send
+from pipeline.storage.library import Library
 from pipeline.storage.lookup import schema_in
+from pipeline.storage.manifest import facts_path
+from pipeline.storage.parts import Part
 from pipeline.storage.published import Published, parse_report
 from pipeline.storage.results import PUBLISHED, Results, claimed, emptied, publish
+from pipeline.storage.shards import ENDING, shard_path
 
 #: The manifest, and the index, without which nothing can be read.
 MANIFEST, INDEX = "run.json", "index.sqlite"
 #: Where files whose names are not unique by content have one that is.
 BY_CONTENT = ".by-content"
-#: Where runs keep what they work on, below the URL.
+#: Where runs on clusters that share no file system with us keep what they work on, below the URL.
 WORK = ".work"
 #: What results at a URL consist of; another name above these is a stranger.
 OURS = (*PUBLISHED, BY_CONTENT, WORK)
@@ -124,6 +130,8 @@ class Mirror:
         """
         with self._writing("cannot read the results at"):
             for _ in range(TRIES):
+                if not fresh:
+                    self._take_shards(results)
                 found = self._manifest()
                 local, basis = _bytes_of(self.folder / MANIFEST), _bytes_of(self.unpublished)
                 if found is not None and found.data == local:
@@ -149,6 +157,24 @@ class Mirror:
                 self.unpublished.unlink(missing_ok=True)
                 return found
         raise OutputError(f"{self.shown} is replaced time and again while it is read: try later")
+
+    def new_work(self) -> str:
+        """A new place at the URL for what a run works on, where those who do the work share no file system with us."""
+        return remote.join(self.url, WORK, token_hex(8))
+
+    def _take_shards(self, results: Results) -> None:
+        """Have the shards here that a run has left at the URL."""
+        left = [
+            name
+            for name in remote.files_below(remote.join(self.url, WORK))
+            if "/shards/" in name and name.endswith(ENDING)
+        ]
+
+        def take(name: str) -> None:
+            with suppress(FileNotFoundError):
+                fetch_shard(remote.join(self.url, WORK, name.rpartition("/")[0]), results, Path(name).stem)
+
+        list(_at_once(take, left, self.url))
 
     def name_parts(self, results: Results) -> None:
         """Give the Parquet parts of the new results names that are unique by content."""
@@ -341,6 +367,36 @@ class Mirror:
         with whole_file(results.new / MANIFEST) as temporary:
             temporary.write_bytes(found.data)
         return lost
+
+
+def send_work(results: Results, library: Library, work: str) -> Library:
+    """Put the manifest, and what is known of tars, at the place of a run's work.
+
+    Returns the library of those who work there."""
+    try:
+        for path in (results.manifest, facts_path(results.manifest)):
+            remote.upload(path, remote.join(work, path.name))
+        if not library.known:
+            return library
+        known = remote.join(work, "known")
+        send(Path(library.known), known, library.tars())
+        return replace(library, known=known)
+    except OSError as error:
+        raise OutputError(f"cannot write the work for others to {remote.shown_url(work)}: {_reason(error)}") from error
+
+
+def fetch_known(work: str, folder: Path, parts: Sequence[Part]) -> None:
+    """Have here what others have found out about archives."""
+    try:
+        fetch(remote.join(work, "known"), folder, parts)
+    except OSError as error:
+        raise OutputError(f"cannot read the work of others at {remote.shown_url(work)}: {_reason(error)}") from error
+
+
+def fetch_shard(shards: str, results: Results, name: str) -> None:
+    """Have a shard here that others have written to the place `shards`."""
+    with whole_file(shard_path(results.shards, name)) as temporary:
+        remote.download(remote.join(shards, f"{name}{ENDING}"), temporary)
 
 
 def has_results(url: str) -> bool:

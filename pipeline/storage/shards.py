@@ -25,9 +25,12 @@ from pipeline.lean import give_back
 from pipeline.record import RECORD
 from pipeline.storage.durable import flush_to_disk, whole_file
 from pipeline.storage.marks import mark_path, remove_mark
+from pipeline.storage.remote import is_url, join, write_whole
 
 #: A row of RECORD, the seconds that each of OPERATIONS took for it, and the name of its shard.
 Row = tuple[dict[str, Any], tuple[float, ...], str]
+#: Ends the name of a shard's file.
+ENDING = ".arrow"
 #: Bytes of the CRC-32 behind the rows.
 CHECK = 4
 
@@ -48,13 +51,14 @@ class ShardDone:
 
 def shard_path(folder: str | Path, name: str) -> Path:
     """The file of a shard."""
-    return Path(folder) / f"{name}.arrow"
+    return Path(folder) / f"{name}{ENDING}"
 
 
 def write_shard(rows: Iterable[Row], folder: str, marks: str | None = None) -> list[ShardDone]:
     """Write the rows of one shard, of which it has one at least, and return what was done, the one element of its partition.
 
-    The values of a row stand in the order of RECORD's columns. The shard's mark in the folder `marks` is gone then."""
+    The folder may be a URL. The values of a row stand in the order of RECORD's columns. The shard's mark in the folder `marks`
+    is gone then."""
     started_at, began = time.time(), time.perf_counter()
     name = ""
     size = problems = 0
@@ -75,10 +79,13 @@ def write_shard(rows: Iterable[Row], folder: str, marks: str | None = None) -> l
     with pa.ipc.new_stream(stream, RECORD) as writer:
         writer.write_table(table)
     data = memoryview(stream.getvalue())
-    with whole_file(shard_path(folder, name)) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.write(_check(data))
-    flush_to_disk(Path(folder))
+    if is_url(folder):
+        write_whole(join(folder, f"{name}{ENDING}"), b"".join((data, _check(data))))
+    else:
+        with whole_file(shard_path(folder, name)) as temporary, temporary.open("wb") as file:
+            file.write(data)
+            file.write(_check(data))
+        flush_to_disk(Path(folder))
     if marks:
         remove_mark(mark_path(marks, name))
     files = len(kept)
