@@ -96,6 +96,9 @@ LOOK_AGAIN = 1.0
 #: Workers that a task of an existing cluster may go to, at most.
 CREW = 64
 
+#: What is said after that.
+NO_WORKERS = f"there have been no workers for {PATIENCE:.0f} seconds: start some, and then the same command"
+
 _LOCAL = {
     # Forked from a server that has imported everything once: starts in a third of spawn's time, shares its memory.
     "distributed.worker.multiprocessing-method": "forkserver",
@@ -792,7 +795,10 @@ def _computing(client: Any, crew: Existing | None) -> Compute:
         def submit() -> None:
             if asked():
                 return
-            threads = max(sum(nthreads().values()), 1)
+            threads = sum(nthreads().values())
+            if crew is not None and not threads and in_flight:  # who comes is looked at first
+                return
+            threads = max(threads, 1)
             while again:  # each by itself: they may be of several kinds
                 compute_window([again.popleft()])
             if len(in_flight) > (AHEAD - 1) * threads:
@@ -835,12 +841,29 @@ def _computing(client: Any, crew: Existing | None) -> Compute:
                     client.cancel([each.future for each in left])
             return there
 
-        def result(future: Any) -> Sequence[Any]:
-            if future.cancelled() and future.key in stranded:
-                raise _StrandedError
-            if future.cancelled() and crew is not None:
-                raise crew.lost()
-            finished: Sequence[Any] = future.result()
+        def result(future: Any, workers: list[str] | None) -> Sequence[Any]:
+            """What a task has returned. With the worker that had it, it may be gone before it is asked for."""
+            finished: Sequence[Any]
+            alone = 0
+            while crew is not None:
+                if future.cancelled():
+                    raise _StrandedError if future.key in stranded else crew.lost()
+                try:
+                    finished = future.result(timeout=LOOK_AGAIN)
+                except TimeoutError:
+                    if future.status == "error":  # its own
+                        raise
+                    there = look()
+                    alone = 0 if there else alone + 1
+                    if alone * LOOK_AGAIN > PATIENCE:
+                        raise ClusterError(NO_WORKERS) from None
+                    if there and crew.has_left(workers):
+                        with asking():
+                            client.cancel([future])
+                        raise _StrandedError from None
+                else:
+                    return finished
+            finished = future.result()
             return finished
 
         try:
@@ -848,12 +871,12 @@ def _computing(client: Any, crew: Existing | None) -> Compute:
             while in_flight:
                 _wait_for(done, look, give_back, LOOK_AFTER if crew is None else LOOK_AGAIN)
                 future = next(done)
-                _, reference, _ = in_flight.pop(future.key)
+                _, reference, workers = in_flight.pop(future.key)
                 if given_back and future.key in given_back and future.cancelled():
                     continue
                 finished: Sequence[Any] = ()
                 try:
-                    finished = result(future)
+                    finished = result(future, workers)
                 except (KilledWorker, MemoryError, BegunError, _StrandedError) as error:
                     # A worker takes all of its tasks along.
                     # Or the same task, asked for again, would still be the failed one: released when the client's loop comes
@@ -897,4 +920,4 @@ def _wait_for(done: Any, look: Callable[[], dict[str, int]], meanwhile: Callable
         elif alone_since is None:
             alone_since = looked_at
         elif looked_at - alone_since > PATIENCE:
-            raise ClusterError(f"there have been no workers for {PATIENCE:.0f} seconds")
+            raise ClusterError(NO_WORKERS)
