@@ -13,12 +13,13 @@ _FROM = {
     "plan": "pipeline.api",
     "verify": "pipeline.api",
     "diff": "pipeline.comparing",
+    "merge": "pipeline.library",
     "open_library": "pipeline.library",
     "Settings": "pipeline.settings",
     "RECORD": "pipeline.record",
 }
 
-__all__ = ["RECORD", "Settings", "diff", "open_library", "plan", "scan", "verify"]
+__all__ = ["RECORD", "Settings", "diff", "merge", "open_library", "plan", "scan", "verify"]
 
 
 def __getattr__(name: str) -> Any:

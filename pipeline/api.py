@@ -126,6 +126,7 @@ def scan_library(
     ):
         there = mirror.bring(results, settings.fresh, watch) if mirror else None
         afar = mirror.new_work() if mirror and given else ""
+        refuse_merged(folder)
         if given is not None:
             watch.step("looking at the workers of the cluster")
             with clock.stage("workers"):
@@ -491,6 +492,16 @@ def private_scratch() -> Iterator[Path]:
 def dearest_first(references: Sequence[ShardRef]) -> list[ShardRef]:
     """The shards in the order to work on them: the longest first, so that all workers end together."""
     return sorted(references, key=lambda reference: -reference.cost)
+
+
+def refuse_merged(folder: Path) -> None:
+    """Raises UsageError if the folder holds merged results, which a scan would replace."""
+    from pipeline.storage.published import merged_libraries
+
+    if (libraries := merged_libraries(folder)) is not None:
+        raise UsageError(
+            f"{folder} holds the merged results of {len(libraries)} libraries: scan into a folder of its own, and merge that"
+        )
 
 
 def check_totals(counts: Mapping[str, Mapping[str, int]], listed: int, media: int) -> None:

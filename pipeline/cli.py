@@ -390,6 +390,44 @@ def diff(
             print_differences(found)
 
 
+@app.command(short_help="Make one index of several libraries.")
+def merge(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]DIR...", help="Results of scans, or merged ones. NAME: what to call the library."
+        ),
+    ],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder of the merged results.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make one index of the results of several libraries: a household's, or the exports of several years.
+
+    The column library says where a file is from, and copies are found across libraries. A library is called after its folder
+    of results, unless you say NAME=. Nothing is scanned: of what a library is now, its own scan knows.
+
+    Example: takeout-index merge anna=results/anna ben=results/ben -o results/home
+    """
+    with _Outcome(debug, _UNPUBLISHED):
+        _lean()
+        from pipeline.merging import merge as merge_results
+        from pipeline.progress import watching
+
+        with watching(quiet) as watch:
+            report = merge_results(results, output, watch)
+        with _printing(f"the results are in {report['output']}, but "):
+            if as_json:
+                _print_json(report)
+            else:
+                from pipeline.summary import print_merged
+
+                print_merged(report)
+        if report["problem_files"]:
+            raise typer.Exit(PROBLEMS)
+
+
 @app.command(short_help="Make one HTML page of a library.")
 def report(
     results: Annotated[str, typer.Argument(metavar="DIR", help="Results of a scan.")],

@@ -7,7 +7,7 @@ written, and nothing is kept open: a scan may replace the results meanwhile, and
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from pathlib import Path
@@ -45,9 +45,9 @@ ORDER BY path, stage, kind, message
 """
 _DUPLICATES = """
 SELECT content_id, file_id, path, size, duplicate_of IS NULL AS original,
-       CASE WHEN duplicate_of IS NULL THEN 0 ELSE size END AS reclaimable, duplicate_of, album, taken_at
+       CASE WHEN duplicate_of IS NULL THEN 0 ELSE size END AS reclaimable, duplicate_of, album, taken_at, library
 FROM media WHERE content_id IN (SELECT content_id FROM media WHERE duplicate_of IS NOT NULL)
-ORDER BY content_id, duplicate_of IS NOT NULL, path
+ORDER BY content_id, duplicate_of IS NOT NULL, path, library
 """
 _UNMATCHED = """
 SELECT 'media' AS what, path, part, size, file_id, taken_at, NULL AS reason FROM media WHERE sidecar_path IS NULL
@@ -105,6 +105,45 @@ def scan(
         with watching_here(quiet) as watch:
             report = api.scan(inputs, output, settings, watch)
     return _open(report["output"], settings.mirrors if settings else "")
+
+
+def merge(
+    results: Sequence[AnyPath] | Mapping[str, AnyPath],
+    output: AnyPath,
+    watch: Watch | None = None,
+    *,
+    quiet: bool = False,
+) -> Library:
+    """Make one index of the results of several libraries, as a household's or the exports of several years, and open it.
+
+    Parameters
+    ----------
+    results
+        The folders of results, by the names that the libraries are to have: ``{"anna": "results/anna", "ben": "results/ben"}``.
+        In a list each is called after its folder. Results that were merged themselves may be among them: their libraries keep
+        their names.
+    output
+        The folder of the merged results, which is made if need be. None of a scan may be there.
+    watch, quiet
+        As of `scan`.
+
+    Returns
+    -------
+    The library, in which `library` says of each file where it is from, and `duplicate_of` knows copies across libraries.
+
+    Raises
+    ------
+    UsageError, OutputError
+        With one line for the user. What was merged earlier then stays as it was.
+    """
+    from pipeline import merging  # here, as who opens results need not wait for it
+
+    if watch is not None:
+        report = merging.merge(results, output, watch)
+    else:
+        with watching_here(quiet) as watch:
+            report = merging.merge(results, output, watch)
+    return open_library(report["output"])
 
 
 def open_library(place: AnyPath) -> Library:
@@ -224,7 +263,8 @@ class Library:
         """Files of equal content, a row each, the one that counts as the original first in each group.
 
         A group is one `content_id`; `original` says which one to keep, `reclaimable` the bytes that deleting a copy would give
-        back: their sum is what all copies take. Further `file_id`, `path`, `size`, `duplicate_of`, `album`, `taken_at`.
+        back: their sum is what all copies take. Further `file_id`, `path`, `size`, `duplicate_of`, `album`, `taken_at`, and
+        in merged results the `library`.
         """
         return _frame(self.sql(_DUPLICATES).to_arrow_table())
 

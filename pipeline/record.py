@@ -25,7 +25,7 @@ from pipeline.takeout.names import split_extension, title_agrees
 from pipeline.takeout.sidecar import Sidecar
 
 #: Schema version of the results (`PRAGMA user_version`); raised when a column's name, type or meaning changes.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 UTC_TIME = pa.timestamp("us", tz="UTC")
 WALL_CLOCK = pa.timestamp("us")
@@ -61,12 +61,15 @@ def _one_of(*values: str) -> dict[str, Any]:
     return {"enum": list(values)}
 
 
+#: Of `media` and of `files`.
+LIBRARY = Column("library", TEXT, "In merged results: the library that the file is in; null in a scan's", facet=True)
+
 COLUMNS: tuple[Column, ...] = (
     # identity
     Column(
         "file_id",
         TEXT,
-        "Stable id of the file: the first 16 hex digits of BLAKE2b over its path in the export",
+        "Stable id of the file: 16 hex digits of BLAKE2b over its path in the export; in merged results over library and that",
         within=IDENTITY | REQUIRED,
     ),
     Column(
@@ -77,7 +80,14 @@ COLUMNS: tuple[Column, ...] = (
         within=REQUIRED,
     ),
     Column("path_bytes", pa.binary(), "The exact bytes of the path, where they are not UTF-8"),
-    Column("part", TEXT, "The part (folder or archive) of the export that holds the file", facet=True, within=REQUIRED),
+    LIBRARY,
+    Column(
+        "part",
+        TEXT,
+        "The part (folder or archive) of the export that holds the file; in merged results library/part",
+        facet=True,
+        within=REQUIRED,
+    ),
     Column("folder", TEXT, "Path without the name", facet=True, within=REQUIRED),
     Column(
         "folder_kind",
@@ -104,6 +114,12 @@ COLUMNS: tuple[Column, ...] = (
         "crc32-size: equal for files of equal content",
         indexed=True,
         within={"pattern": "[0-9a-f]{8}-[0-9]+"},
+    ),
+    Column(
+        "scan_file_id",
+        TEXT,
+        "In merged results: the file_id in the results of the library's own scan; null in a scan's",
+        within=IDENTITY,
     ),
     # type
     Column("mime", TEXT, "MIME type by content", facet=True),
@@ -259,7 +275,14 @@ STATES = ("media", "sidecar", "album_metadata", "other_metadata", "unmatched_sid
 FILE_COLUMNS: tuple[Column, ...] = (
     Column("path", TEXT, "Path inside the export; bytes that are not UTF-8 are shown as \\xNN", within=REQUIRED),
     Column("path_bytes", pa.binary(), "The exact bytes of the path, where they are not UTF-8"),
-    Column("part", TEXT, "The part (folder or archive) that holds the file", facet=True, within=REQUIRED),
+    LIBRARY,
+    Column(
+        "part",
+        TEXT,
+        "The part (folder or archive) that holds the file; in merged results library/part",
+        facet=True,
+        within=REQUIRED,
+    ),
     Column("size", INT, "Size, where it could be found out", "bytes", within=NOT_NEGATIVE),
     Column(
         "state",
@@ -343,6 +366,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "file_id": item.file_id,
         "path": stored_text(media.path),
         "path_bytes": stored_bytes(media.path),
+        "library": None,
         "part": stored_text(media.part),
         "folder": folder,
         "folder_kind": item.folder_kind,
@@ -354,6 +378,7 @@ def to_record(item: MediaItem) -> dict[str, Any]:
         "crc32": crc32,
         "crc32_source": content.source if content else None,
         "content_id": f"{crc32}-{size}" if content else None,
+        "scan_file_id": None,
         "mime": item.mime,
         "mime_mismatch": mime_mismatch(item.mime, extension) if item.mime else None,
         "kind": item.kind,
@@ -495,7 +520,18 @@ FACT_COLUMNS = (
 #: content, of which it speaks apart; how the file was found and read; what only says in other words what other columns say.
 _NOT_COMPARED = frozenset(
     (
-        *("file_id", "path", "path_bytes", "folder", "folder_kind", "folder_date", "name", "extension"),
+        *(
+            "file_id",
+            "scan_file_id",
+            "library",
+            "path",
+            "path_bytes",
+            "folder",
+            "folder_kind",
+            "folder_date",
+            "name",
+            "extension",
+        ),
         *("name_taken_at", "name_taken_local", "name_precision", "size", "crc32", "content_id"),
         *("part", "modified_at", "crc32_source", "exif_json", "sidecar_rule", "sidecar_json", "problems", "made_from"),
         *("mime_mismatch", "taken_at_rule", "taken_precision", "taken_year", "utc_offset_min", "time_zone"),

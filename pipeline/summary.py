@@ -114,6 +114,38 @@ def print_report(report: Mapping[str, Any]) -> None:
         console.print(shown(line), soft_wrap=True)
 
 
+def print_merged(report: Mapping[str, Any]) -> None:
+    """The summary of a merge: what each library has, and what of it the others have too."""
+    console = _console()
+    columns = ("files", "photos, videos", "size", "only there", "in others too")
+    some = any(each["not_compared"] for each in report["merged"])
+    table = _table("library", *columns, *(["not compared"] if some else []))
+    for each in report["merged"]:
+        cells = [f"{each['files']:,}", f"{each['media']:,}", amount(each["bytes"])]
+        cells += [f"{each['only_there']:,}", f"{each['shared']:,}"] + ([f"{each['not_compared']:,}"] if some else [])
+        table.add_row(f"  {shown(each['library'])}", *cells)
+    _show(console, table)
+    copies, photos = report["counts"]["relations"]["duplicates"], report["media"]
+    console.print(f"{photos:,} photos and videos in all, {photos - copies:,} without copies", soft_wrap=True)
+    for each in report["merged"]:
+        console.print(shown(f"{each['library']}: {each['verdict']}"), soft_wrap=True)
+    if report["changes"] and report["mode"] != "unchanged":
+        _counted(console, "since the last merge", {name: count for name, count in report["changes"].items() if count})
+    seconds = report["stages"]["total"]
+    console.print(
+        "nothing had changed" if report["mode"] == "unchanged" else f"{clock(seconds)} in all ({seconds:.2f} s)"
+    )
+    console.print(f"results: {shown(report['output'])}", soft_wrap=True)
+    if report["problem_files"]:
+        console.print(
+            f"{report['problem_files']:,} {'file has' if report['problem_files'] == 1 else 'files have'} problems: "
+            "see the table problems in index.sqlite",
+            soft_wrap=True,
+        )
+    for line in _looks(report):
+        console.print(shown(line), soft_wrap=True)
+
+
 def _looks(report: Mapping[str, Any]) -> tuple[str, str]:
     """Commands that show results to people, which work when pasted where the scan ran."""
     program, output = _near(Path(sys.executable).with_name("takeout-index")), shlex.quote(_near(report["output"]))

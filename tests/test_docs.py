@@ -20,7 +20,7 @@ from playwright.sync_api import Browser
 
 from manual.notebooks import notebook_page
 from manual.reference import commands, commands_page, python_page, schema_page, settings_page
-from pipeline import Settings, diff, scan
+from pipeline import Settings, diff, merge, scan
 from pipeline.cost import PUBLISHED, PUBLISHED_WITH_DISK, Constants
 from tests.test_cost import published
 
@@ -224,11 +224,14 @@ def test_every_command_shown_is_one(page: Path) -> None:
 
 @pytest.fixture(scope="module")
 def home(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a Takeout, results of it, and older ones."""
+    """A home with a Takeout, results of it, older ones, and those of two people, also merged."""
     folder = tmp_path_factory.mktemp("home")
     shutil.copytree(synthetic, folder / "Takeout")
     scan(folder / "Takeout", folder / "results/mine", Settings(mode="sequential"))
-    shutil.copytree(folder / "results/mine", folder / "results/2023")
+    for name_of_copy in ("2023", "anna", "ben"):
+        shutil.copytree(folder / "results/mine", folder / "results" / name_of_copy)
+    merge({each: folder / "results" / each for each in ("anna", "ben")}, folder / "results/home", quiet=True)
+    (folder / "results/years").symlink_to("home")
     (folder / "photos-index").symlink_to("results/mine")
     assert diff(folder / "results/2023", folder / "results/mine")["differs"] == 0
     return folder

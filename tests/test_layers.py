@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "places": set(),
     "elsewhere": {"documents", "item", "planning", "problems", "takeout"},
     "explain": {"elsewhere", "problems", "record", "resolve", "takeout"},
+    "several": {"problems", "record"},
     "verifying": {"item", "problems"},
     "storage": {
         "audit",
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "record",
         "resolve",
         "settings",
+        "several",
         "takeout",
         "verifying",
     },
@@ -117,11 +119,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "panels": {"library", "problems", "progress"},
     "decoding": {"limits", "media", "problems"},
     "thumbnails": {"decoding", "problems", "storage"},
-    "library": {"api", "exporting", "problems", "progress", "record", "settings", "storage", "thumbnails"},
+    "library": {"api", "exporting", "merging", "problems", "progress", "record", "settings", "storage", "thumbnails"},
     "location": {"record"},
     "exporting": {"location", "problems", "progress", "record", "storage"},
     "doctor": {"cluster", "cost", "forked", "limits", "media", "modes", "problems", "record", "settings", "storage"},
     "comparing": {"api", "item", "problems", "progress", "settings", "storage"},
+    "merging": {"api", "item", "problems", "progress", "record", "rescan", "several", "storage", "timing"},
     "report": {"library", "panels", "problems", "progress", "storage"},
     "summary": {"cost", "progress"},
     "bench": {
@@ -148,6 +151,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "doctor",
         "exporting",
         "lean",
+        "merging",
         "problems",
         "progress",
         "report",
@@ -186,6 +190,7 @@ PURE = (
     "location",
     "cost",
     "sampling",
+    "several",
     "verifying",
 )
 

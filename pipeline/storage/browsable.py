@@ -37,6 +37,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "comments": {"sort_desc": "created_at"},
     "problems": {"facet_size": FACET_SIZE},
     "runs": {"sort_desc": "run_id"},
+    "libraries": {"sort": "library"},
     "days": {"hidden": True},
 }
 
@@ -46,18 +47,30 @@ _MEANINGS = {
     "album_id": TABLES["albums"][1]["album_id"],
     **TABLES["folders"][1],
     **TABLES["days"][1],
+    "libraries": "The libraries that have it",
+    "copies": "How many files have this content, in all libraries",
+    "other_library": "The other library that has a file of this path",
+    "other_file_id": "file_id of that",
+    "other_size": "Size of that (bytes)",
+    "other_content_id": "content_id of that",
 }
 _OF_VIEWS = {
-    "duplicates": ("content_id", "file_id", "path", "size", "album", "taken_at", "duplicate_of"),
-    "album_members": ("album_id", "title", "file_id", "path", "taken_at", "via"),
-    "photo_albums": ("file_id", "path", "album_id", "title"),
+    "duplicates": ("content_id", "file_id", "path", "size", "album", "taken_at", "duplicate_of", "library"),
+    "album_members": ("album_id", "title", "file_id", "path", "taken_at", "via", "library"),
+    "photo_albums": ("file_id", "path", "album_id", "title", "library"),
     "completeness": (
         *("kind", "year", "title", "folder", "media", "media_without_sidecar", "sidecars_without_media"),
-        *("members_elsewhere", "bytes"),
+        *("members_elsewhere", "bytes", "library"),
     ),
     "timeline": ("day", "files", "images", "videos", "bytes"),
     "unmatched_media": ("file_id", "path", "part", "size", "mime", "taken_at", "album"),
     "unmatched_sidecars": ("path", "part", "size", "reason"),
+    "shared_media": ("content_id", "file_id", "path", "size", "taken_at", "libraries", "copies"),
+    "only_in": ("library", "file_id", "path", "size", "taken_at", "content_id", "duplicate_of"),
+    "other_bytes": (
+        *("path", "library", "file_id", "size", "content_id"),
+        *("other_library", "other_file_id", "other_size", "other_content_id"),
+    ),
 }
 
 #: What a question about pictures answers with: with positions, so that they can be on a map.
@@ -234,8 +247,56 @@ QUESTIONS: tuple[Question, ...] = (
 )
 
 
-def datasette_metadata(name: str) -> str:
-    """`metadata.yaml` for Datasette: descriptions, facets, orders, and questions with their parameters."""
+#: What of a library is, or is not, in another; asked of merged results alone.
+_OF_LIBRARY = (
+    f"SELECT {_PICTURE}, m.size FROM media m WHERE m.library = :library AND m.size > 0 AND m.content_id IS NOT NULL"
+)
+_SAME_CONTENT = "EXISTS (SELECT 1 FROM media o WHERE o.content_id = m.content_id AND o.library"
+OF_LIBRARIES: tuple[Question, ...] = (
+    (
+        "libraries",
+        "What each library has that the others do not",
+        "By content: equal size and CRC-32.",
+        "SELECT library, files, media, bytes, only_there, only_there_bytes, shared, not_compared, scanned_at FROM libraries "
+        "ORDER BY library",
+        {},
+    ),
+    (
+        "in_both",
+        "In this library and in another",
+        "library, other: as they stand in the table libraries. By content, wherever it lies.",
+        f"{_OF_LIBRARY} AND {_SAME_CONTENT} = :other) ORDER BY m.taken_at DESC",
+        {"library": "anna", "other": "ben"},
+    ),
+    (
+        "not_in",
+        "In this library and not in another",
+        "library, other: as they stand in the table libraries; as what the export of 2019 has and that of 2024 no longer.",
+        f"{_OF_LIBRARY} AND NOT {_SAME_CONTENT} = :other) ORDER BY m.taken_at DESC",
+        {"library": "anna", "other": "ben"},
+    ),
+    (
+        "only_there",
+        "Only in this library",
+        "library: as it stands in the table libraries. What none of the others has.",
+        f"{_OF_LIBRARY} AND NOT {_SAME_CONTENT} <> :library) ORDER BY m.taken_at DESC",
+        {"library": "anna"},
+    ),
+    (
+        "edited_between",
+        "At the same path with other bytes",
+        "library, other: two exports of one account, as they stand in the table libraries.",
+        "SELECT m.file_id, m.path, m.size, o.size AS other_size, o.file_id AS other_file_id FROM media m "
+        "JOIN media o ON o.path = m.path AND o.library = :other AND o.content_id <> m.content_id "
+        "WHERE m.library = :library ORDER BY m.taken_at DESC",
+        {"library": "anna", "other": "ben"},
+    ),
+)
+
+
+def datasette_metadata(name: str, libraries: Sequence[str] = ()) -> str:
+    """`metadata.yaml` for Datasette: descriptions, facets, orders, and questions with their parameters; of merged results also
+    those about their `libraries`."""
     tables: dict[str, dict[str, Any]] = {
         "media": _table("One row per photo or video", _described([*_scalars(COLUMNS), PEOPLE])),
         "files": _table("One row per listed file of any kind", _described(FILE_COLUMNS)),
@@ -249,10 +310,16 @@ def datasette_metadata(name: str) -> str:
     queries = {
         question: {"title": title, "description": description, "sql": sql}
         | ({"params": list(parameters)} if parameters else {})
-        for question, title, description, sql, parameters in QUESTIONS
+        for question, title, description, sql, parameters in (*QUESTIONS, *(OF_LIBRARIES if libraries else ()))
     }
+    if libraries:
+        for table in ("media", "files", "albums", "folders", "problems"):
+            tables[table]["facets"] = ["library", *tables[table].get("facets", ())]
+    else:
+        for table in ("libraries", "shared_media", "only_in", "other_bytes"):
+            tables[table]["hidden"] = True
     metadata = {
-        "title": f"Photo library {name}",
+        "title": f"Photo library {name}" if not libraries else f"Photo libraries {', '.join(libraries)}",
         "description": "An index of a Google Photos Takeout: every photo and video, with what its sidecar and its bytes say.",
         "databases": {"index": {"tables": tables, "queries": queries}},
     }
@@ -272,6 +339,8 @@ def _scalars(columns: Sequence[Column]) -> list[Column]:
 
 
 def _meaning(view: str, column: str) -> str:
+    if view in ("album_members", "photo_albums", "completeness") and column == "library":
+        return TABLES["folders"][1]["library"]
     if view in ("completeness", "timeline"):
         return _MEANINGS[column]
     if view in ("album_members", "photo_albums") and column == "title":

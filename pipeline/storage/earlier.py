@@ -43,7 +43,7 @@ class _Source(NamedTuple):
         """Its rows, as RECORD. Raises OSError or ArrowException if it is not what was written."""
         if self.published is None:
             rows = read_shard(self.path.parent, self.path.stem)
-            return rows if columns is None else rows.select(columns)
+            return _as_record(rows) if columns is None else rows.select(columns)
         data = self.path.read_bytes()
         if Published(len(data), zlib_ng.crc32(data)) != self.published:
             raise OSError(f"{self.path} is not what was published")
@@ -52,7 +52,15 @@ class _Source(NamedTuple):
             return rows
         year = int(self.path.parent.name.partition("=")[2])
         rows = rows.append_column(RECORD.field(PARTITION), pa.array([year] * len(rows), RECORD.field(PARTITION).type))
-        return rows.select(RECORD.names).cast(RECORD)
+        return _as_record(rows)
+
+
+def _as_record(rows: pa.Table) -> pa.Table:
+    """Rows as RECORD; of columns that the version that wrote them did not have, nothing is known."""
+    for field in RECORD:
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+    return rows.select(RECORD.names).cast(RECORD)
 
 
 class _Taken:

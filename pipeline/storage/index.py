@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,16 +47,22 @@ PLACED = 50_000
 ANALYSED = 1000
 
 #: What the index on a column holds besides, so that a query need not look at the rows, of some kB each, or sort them: the rows
-#: of a value that most have, the last taken first; which towns are in a country, and of which years.
-_AND_THEN = {"kind": ("taken_at",), "status": ("taken_at",), "country_code": ("place", "taken_year")}
+#: of a value that most have, the last taken first; which towns are in a country, and of which years; where a content is.
+_AND_THEN = {
+    "kind": ("taken_at",),
+    "status": ("taken_at",),
+    "country_code": ("place", "taken_year"),
+    "content_id": ("library",),
+}
 
 _TABLES = """
 CREATE TABLE folders (
-    folder TEXT NOT NULL, kind TEXT NOT NULL, year INTEGER, title TEXT, media INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    library TEXT, folder TEXT NOT NULL, kind TEXT NOT NULL, year INTEGER, title TEXT,
+    media INTEGER NOT NULL, bytes INTEGER NOT NULL,
     media_without_sidecar INTEGER NOT NULL, sidecars_without_media INTEGER NOT NULL, members_elsewhere INTEGER NOT NULL
 );
 CREATE TABLE albums (
-    album_id INTEGER PRIMARY KEY, folder TEXT NOT NULL, title TEXT, description TEXT, access TEXT,
+    album_id INTEGER PRIMARY KEY, library TEXT, folder TEXT NOT NULL, title TEXT, description TEXT, access TEXT,
     created_at TEXT, location TEXT, latitude REAL, longitude REAL, narrative TEXT, places TEXT, metadata_path TEXT,
     metadata_json TEXT
 );
@@ -76,7 +82,12 @@ CREATE TABLE media_people (
 ) WITHOUT ROWID;
 CREATE TABLE problems (
     problem_id INTEGER PRIMARY KEY, file_id TEXT REFERENCES media(file_id), path TEXT NOT NULL, stage TEXT NOT NULL,
-    kind TEXT NOT NULL, message TEXT NOT NULL
+    kind TEXT NOT NULL, message TEXT NOT NULL, library TEXT
+);
+CREATE TABLE libraries (
+    library TEXT PRIMARY KEY, results TEXT NOT NULL, scanned_at TEXT NOT NULL, files INTEGER NOT NULL,
+    media INTEGER NOT NULL, bytes INTEGER NOT NULL, only_there INTEGER NOT NULL, shared INTEGER NOT NULL,
+    not_compared INTEGER NOT NULL, only_there_bytes INTEGER NOT NULL
 );
 CREATE TABLE runs (
     run_id INTEGER PRIMARY KEY, started_at TEXT NOT NULL, finished_at TEXT NOT NULL, version TEXT NOT NULL,
@@ -86,20 +97,21 @@ CREATE TABLE runs (
 
 _VIEWS = """
 CREATE VIEW duplicates AS
-    SELECT m.content_id, m.file_id, m.path, m.size, m.album, m.taken_at, m.duplicate_of
+    SELECT m.content_id, m.file_id, m.path, m.size, m.album, m.taken_at, m.duplicate_of, m.library
     FROM media m
     WHERE m.content_id IN (SELECT content_id FROM media INDEXED BY media_copies WHERE duplicate_of IS NOT NULL)
     ORDER BY m.content_id, m.duplicate_of IS NOT NULL, m.path;
 CREATE VIEW album_members AS
-    SELECT a.album_id, a.title, m.file_id, m.path, m.taken_at, ma.via
+    SELECT a.album_id, a.title, m.file_id, m.path, m.taken_at, ma.via, a.library
     FROM albums a CROSS JOIN media_albums ma ON ma.album_id = a.album_id CROSS JOIN media m ON m.file_id = ma.file_id
     WHERE m.duplicate_of IS NULL -- of copies, the one that counts as the original stands for all
     ORDER BY a.title, a.album_id; -- as the index has them: to sort all members takes seconds before the first is shown
 CREATE VIEW photo_albums AS
-    SELECT m.file_id, m.path, a.album_id, a.title
+    SELECT m.file_id, m.path, a.album_id, a.title, a.library
     FROM media m JOIN media_albums ma ON ma.file_id = coalesce(m.duplicate_of, m.file_id) JOIN albums a USING (album_id);
 CREATE VIEW completeness AS
-    SELECT kind, year, title, folder, media, media_without_sidecar, sidecars_without_media, members_elsewhere, bytes
+    SELECT kind, year, title, folder, media, media_without_sidecar, sidecars_without_media, members_elsewhere, bytes,
+           library
     FROM folders WHERE media + sidecars_without_media + members_elsewhere > 0
     ORDER BY year IS NULL, year, title, folder;
 CREATE TABLE days AS
@@ -112,23 +124,43 @@ CREATE VIEW unmatched_media AS
     SELECT file_id, path, part, size, mime, taken_at, album FROM media WHERE sidecar_rule IS NULL ORDER BY path;
 CREATE VIEW unmatched_sidecars AS
     SELECT path, part, size, reason FROM files WHERE state = 'unmatched_sidecar' ORDER BY path;
+CREATE VIEW shared_media AS
+    SELECT m.content_id, m.file_id, m.path, m.size, m.taken_at, (
+        SELECT group_concat(library, ', ') FROM (
+            SELECT DISTINCT c.library FROM media c WHERE c.content_id = m.content_id ORDER BY c.library
+        )
+    ) AS libraries, (SELECT count(*) FROM media c WHERE c.content_id = m.content_id) AS copies
+    FROM (SELECT DISTINCT content_id FROM media INDEXED BY media_copies WHERE duplicate_of IS NOT NULL) AS copied
+        CROSS JOIN media m ON m.content_id = copied.content_id AND m.duplicate_of IS NULL
+    WHERE EXISTS (SELECT 1 FROM media c WHERE c.content_id = m.content_id AND c.library <> m.library);
+CREATE VIEW only_in AS
+    SELECT library, file_id, path, size, taken_at, content_id, duplicate_of FROM media m
+    WHERE library IS NOT NULL AND size > 0 AND content_id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM media c WHERE c.content_id = m.content_id AND c.library <> m.library);
+CREATE VIEW other_bytes AS
+    SELECT m.path, m.library, m.file_id, m.size, m.content_id, o.library AS other_library, o.file_id AS other_file_id,
+           o.size AS other_size, o.content_id AS other_content_id
+    FROM media m JOIN media o ON o.path = m.path AND o.library > m.library AND o.content_id <> m.content_id
+    WHERE m.library IS NOT NULL;
 """
 
 # The canonical one of equal files: what is not in the bin, in a year folder before others before albums, with sidecar before
 # without, a name or a time before a mere number, as which web sites save pictures ("6681940835455414.jpg"), then the shortest
-# name, as all that makes copies makes names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg"), then the first path.
-_DUPLICATES = """
-INSERT INTO temp.copies SELECT file_id, original FROM (
-    SELECT file_id, first_value(file_id) OVER (
-        PARTITION BY content_id ORDER BY
-            coalesce(trashed, 0), album IS NOT NULL, folder_kind NOT IN ('year', 'day'), sidecar_path IS NULL,
-            name GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*'
-                AND substr(name, 1, length(name) - length(extension) - 1) NOT GLOB '*[^0-9]*',
-            length(name), path, file_id
-    ) AS original
-    FROM media
-    WHERE size > 0 AND content_id IN (SELECT content_id FROM media GROUP BY content_id HAVING count(*) > 1)
-) WHERE original <> file_id
+# name, as all that makes copies makes names longer ("IMG_1(1).jpg", "Copy of IMG_1.jpg"), then the first path, and of that the
+# first library by name.
+RANKED = """
+SELECT rowid AS number, file_id, first_value(file_id) OVER (
+    PARTITION BY content_id ORDER BY
+        coalesce(trashed, 0), album IS NOT NULL, folder_kind NOT IN ('year', 'day'), sidecar_path IS NULL,
+        name GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*'
+            AND substr(name, 1, length(name) - length(extension) - 1) NOT GLOB '*[^0-9]*',
+        length(name), path, library, file_id
+) AS original
+FROM media {by}
+WHERE size > 0 AND content_id IN (SELECT content_id FROM media GROUP BY content_id HAVING count(*) > 1)
+"""
+_DUPLICATES = f"""
+INSERT INTO temp.copies SELECT file_id, original FROM ({RANKED.format(by="")}) WHERE original <> file_id
 """
 _MARK_DUPLICATES = """
 UPDATE media SET duplicate_of = copies.original FROM temp.copies WHERE media.file_id = copies.file_id
@@ -237,7 +269,7 @@ class Index:
         path.touch(0o600, exist_ok=False)
         self._path = path
         # Its last step may be another thread's than the others; never two at a time.
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=True)
         try:
             self._make_tables()
         except sqlite3.OperationalError as error:
@@ -264,7 +296,7 @@ class Index:
             self._albums[stored_text(album.folder)] = number
             document = album.document
             self._db.execute(
-                f"INSERT INTO albums VALUES ({', '.join('?' * 13)})",
+                f"INSERT INTO albums VALUES (?, NULL, {', '.join('?' * 12)})",
                 (
                     number,
                     stored_text(album.folder),
@@ -295,7 +327,7 @@ class Index:
     def add_folders(self, folders: Iterable[FolderAudit]) -> None:
         """Enter what every folder holds and lacks."""
         self._db.executemany(
-            f"INSERT INTO folders VALUES ({', '.join('?' * 9)})",
+            f"INSERT INTO folders VALUES (NULL, {', '.join('?' * 9)})",
             (
                 (
                     each.folder,
@@ -399,20 +431,18 @@ class Index:
 
     def settle(self) -> Settled:
         """Settle what needs all rows: reasons of files, duplicates, live photos, albums. Places are settled apart."""
-        self._db.execute(f"PRAGMA cache_size = -{CACHE_AFTERWARDS}")
-        self._db.execute(f"PRAGMA mmap_size = {MAPPED}")
+        self._read_on()
         self._explain_files()
-        self._db.execute("CREATE INDEX media_content_id ON media (content_id)")
+        self._index_contents()
         self._db.execute("CREATE TEMP TABLE copies (file_id TEXT PRIMARY KEY, original TEXT) WITHOUT ROWID")
         self._db.execute(_DUPLICATES)
         self._db.execute("CREATE INDEX temp.copies_original ON copies (original)")
         self._db.execute(_MARK_DUPLICATES)
         partners = self._settle_live()
-        self._db.execute(_PEOPLE)
-        self._db.execute(_MEDIA_PEOPLE)
+        self._settle_people()
         if self._albums:
             self._db.execute("CREATE INDEX media_title ON media (title, sidecar_taken_at)")
-            self._db.execute(_MEMBERS_BY_COPY)
+            self._settle_members_by_copy()
             self._db.execute(_MEMBERS_BY_SIDECAR)
             self._db.execute(_MEMBERS_ELSEWHERE)
             self._db.execute("DROP INDEX media_title")
@@ -422,6 +452,21 @@ class Index:
             live_partner=FileIds(sorted(partners.items())),
             albums=ByFile((file_id, tuple(title for _, title in titles)) for file_id, titles in albums),
         )
+
+    def _read_on(self) -> None:
+        """Rows are only read from now on, and the memory of workers is free."""
+        self._db.execute(f"PRAGMA cache_size = -{CACHE_AFTERWARDS}")
+        self._db.execute(f"PRAGMA mmap_size = {MAPPED}")
+
+    def _index_contents(self) -> None:
+        self._db.execute(f"CREATE INDEX media_content_id ON media ({_indexed('content_id')})")
+
+    def _settle_people(self) -> None:
+        self._db.execute(_PEOPLE)
+        self._db.execute(_MEDIA_PEOPLE)
+
+    def _settle_members_by_copy(self) -> None:
+        self._db.execute(_MEMBERS_BY_COPY)
 
     def _settle_live(self) -> dict[str, str | None]:
         """Live photos by their identifier, and none by name alone where identifiers or the duration speak against it."""
@@ -505,8 +550,7 @@ class Index:
         self._db.executemany(_INSERT_RUN, runs)
         for column in _SCALARS:
             if column.facet or column.indexed:  # `settle` needed one of them earlier
-                columns = ", ".join((column.name, *_AND_THEN.get(column.name, ())))
-                self._db.execute(f"CREATE INDEX IF NOT EXISTS media_{column.name} ON media ({columns})")
+                self._db.execute(f"CREATE INDEX IF NOT EXISTS media_{column.name} ON media ({_indexed(column.name)})")
         self._db.executescript(
             """
             CREATE INDEX media_position ON media (latitude, longitude) WHERE latitude IS NOT NULL;
@@ -527,7 +571,7 @@ class Index:
         )
         for column in FILE_COLUMNS:
             if column.facet:
-                self._db.execute(f'CREATE INDEX files_{column.name} ON files ("{column.name}")')
+                self._db.execute(f'CREATE INDEX IF NOT EXISTS files_{column.name} ON files ("{column.name}")')
         self._db.executescript(_VIEWS)
         self._db.executescript(f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA analysis_limit = {ANALYSED}; ANALYZE;")
         # Some rows say that a value has a thousand at most: of what most rows have, that would be far from the truth.
@@ -535,13 +579,18 @@ class Index:
         self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
-    def __enter__(self) -> Index:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._db.close()
         if isinstance(error, sqlite3.OperationalError):  # "database or disk is full", "disk I/O error"
             raise OutputError(f"cannot write {self._path}: {error}") from error
+
+
+def _indexed(column: str) -> str:
+    """What the index on a column of `media` holds."""
+    return ", ".join((column, *_AND_THEN.get(column, ())))
 
 
 def earlier_runs(path: Path) -> list[Run]:
@@ -572,6 +621,7 @@ def _file_row(file: ListedFile) -> tuple[str | bytes | int | None, ...]:
     return (
         stored_text(file.path),
         stored_bytes(file.path),
+        None,
         stored_text(file.part),
         file.size,
         file.state,

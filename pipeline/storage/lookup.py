@@ -32,13 +32,21 @@ def look_up(index: Path, wanted: str) -> Case | OtherFile:
     Raises UsageError if there is no such file, if several paths end so, or if the index is another version's.
     """
     with opened_index(index) as db:
-        files = dict(db.execute(f"SELECT path, state FROM files {_PHOTOS_LAST}"))
-        path = best_match(files, wanted)
-        if files[path] == "media":
-            return _case(db, path)
-        (reason,) = db.execute("SELECT reason FROM files WHERE path = ? AND state = ?", (path, files[path])).fetchone()
-        used_by = db.execute("SELECT path FROM media WHERE sidecar_path = ? ORDER BY path", (path,))
-        return OtherFile(path, files[path], reason, tuple(user for (user,) in used_by))
+        files = {
+            path if library is None else f"{library}/{path}": (library, path, state)
+            for library, path, state in db.execute(f"SELECT library, path, state FROM files {_PHOTOS_LAST}")
+        }
+        match = best_match(files, wanted)
+        library, path, state = files[match]
+        if state == "media":
+            return _case(db, path, library)
+        (reason,) = db.execute(
+            "SELECT reason FROM files WHERE path = ? AND state = ? AND library IS ?", (path, state, library)
+        ).fetchone()
+        used_by = db.execute(
+            "SELECT path FROM media WHERE sidecar_path = ? AND library IS ? ORDER BY path", (path, library)
+        )
+        return OtherFile(path, state, reason, tuple(user for (user,) in used_by))
 
 
 def table_of(index: Path, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -104,9 +112,10 @@ def schema_in(header: bytes) -> int:
     return int.from_bytes(header[60:64], "big") if header.startswith(b"SQLite format 3\0") else 0
 
 
-def _case(db: sqlite3.Connection, path: str) -> Case:
+def _case(db: sqlite3.Connection, path: str, library: str | None) -> Case:
     db.row_factory = sqlite3.Row
-    row = _media_row(db.execute("SELECT * FROM media WHERE path = ? ORDER BY file_id LIMIT 1", (path,)).fetchone())
+    query = "SELECT * FROM media WHERE path = ? AND library IS ? ORDER BY file_id LIMIT 1"
+    row = _media_row(db.execute(query, (path, library)).fetchone())
     identity, folder = row["file_id"], row["folder"]
     row["albums"] = [
         title for (title,) in db.execute("SELECT title FROM photo_albums WHERE file_id = ? ORDER BY title", (identity,))
@@ -119,14 +128,16 @@ def _case(db: sqlite3.Connection, path: str) -> Case:
     states = {
         path[len(below) :]: state
         for path, state in db.execute(
-            f"SELECT path, state FROM files WHERE path >= ? AND path < ? {_PHOTOS_LAST}", (below, below + "\U0010ffff")
+            f"SELECT path, state FROM files WHERE path >= ? AND path < ? AND library IS ? {_PHOTOS_LAST}",
+            (below, below + "\U0010ffff", library),
         )
         if "/" not in path[len(below) :]
     }
     read = {name: SidecarGist(_KINDS.get(state, "other")) for name, state in states.items() if _is_json(name)}
     for sidecar, title, taken_at in db.execute(
-        "SELECT sidecar_path, title, sidecar_taken_at FROM media WHERE folder = ? AND sidecar_path IS NOT NULL",
-        (folder,),
+        "SELECT sidecar_path, title, sidecar_taken_at FROM media "
+        "WHERE folder = ? AND library IS ? AND sidecar_path IS NOT NULL",
+        (folder, library),
     ):
         taken = _time(taken_at)
         if sidecar[: len(below)] == below and sidecar[len(below) :] in read:
@@ -134,11 +145,16 @@ def _case(db: sqlite3.Connection, path: str) -> Case:
     stem = split_extension(row["name"])[0].casefold()
     recorded = {
         name: own_time(to_known(_media_row(db.execute("SELECT * FROM media WHERE file_id = ?", (other,)).fetchone())))
-        for other, name in db.execute("SELECT file_id, name FROM media WHERE folder = ?", (folder,))
+        for other, name in db.execute(
+            "SELECT file_id, name FROM media WHERE folder = ? AND library IS ?", (folder, library)
+        )
         if split_extension(name)[0].casefold() == stem
     }
     related = dict(
-        db.execute("SELECT file_id, path FROM media WHERE file_id IN (?, ?, ?)", [row[name] for name in RELATIONS])
+        db.execute(
+            "SELECT file_id, coalesce(library || '/', '') || path FROM media WHERE file_id IN (?, ?, ?)",
+            [row[name] for name in RELATIONS],
+        )
     )
     return Case(
         row,

@@ -48,6 +48,7 @@ TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
     "folders": (
         "What every folder holds and lacks: is the export complete?",
         {
+            "library": "In merged results: the library that it is in",
             "folder": "Path inside the export",
             "kind": "year, day, album, untitled (an album), special (bin, archive, …) or other",
             "year": "Of a folder by year or day",
@@ -64,6 +65,7 @@ TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
         "Albums; those of equal title stay apart",
         {
             "album_id": "Number of the album in this index",
+            "library": "In merged results: the library that it is in",
             "folder": "Path of the folder inside the export",
             "title": "Title; that of the folder where no file states one",
             "description": "Description",
@@ -112,8 +114,25 @@ TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
             "stage": "The step that met it: list, pair, sidecar, album, read, mime, exif, image, video, date",
             "kind": "A short word to count by",
             "message": "What is wrong",
+            "library": "In merged results: the library that it is in",
         },
         ["stage", "kind"],
+    ),
+    "libraries": (
+        "In merged results: the libraries, and what each has that the others do not; empty in those of a scan",
+        {
+            "library": "Name",
+            "results": "Folder of the results that were merged",
+            "scanned_at": "When it was scanned, UTC",
+            "files": "Files listed",
+            "media": "Photos and videos; each is one of the next three",
+            "bytes": "Size of these (bytes)",
+            "only_there": "Photos and videos whose content no other library has",
+            "shared": "Photos and videos whose content another library has too",
+            "not_compared": "Photos and videos that are empty, or could not be read",
+            "only_there_bytes": "Size of those that are only there (bytes)",
+        },
+        [],
     ),
     "days": (
         "Photos and videos by day, as the view timeline has them",
@@ -127,13 +146,13 @@ TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
         [],
     ),
     "runs": (
-        "Every scan into this folder, the last of which made this index",
+        "Every scan or merge into this folder, the last of which made this index",
         {
             "run_id": "Number of the run in this index",
             "started_at": "Begin, UTC",
             "finished_at": "End of reading, UTC",
             "version": "Version of the program",
-            "mode": "sequential, parallel, client or scheduler; unchanged: nothing had to be read",
+            "mode": "sequential, parallel, client or scheduler; unchanged: nothing had to be read; merge: of other results",
             "files": "Files listed",
             "media": "Photos and videos",
             "bytes": "Size of these (bytes)",
@@ -152,6 +171,9 @@ VIEWS = {
     "completeness": "Folders with what they lack, by year and album",
     "timeline": "Photos and videos by day",
     "unmatched_media": "Photos and videos without a sidecar",
+    "shared_media": "In merged results: what several libraries have, by content, with all its libraries and copies",
+    "only_in": "In merged results: photos and videos whose content no other library has",
+    "other_bytes": "In merged results: what two libraries have at one path with other bytes, as edited between two exports",
     "unmatched_sidecars": "Sidecars that no photo or video in their folder has, and why",
 }
 

@@ -86,6 +86,15 @@ def refuse_input(path: Path, results: Path) -> None:
             raise UsageError(f"{path} {where}, which is only ever read: choose another place with -o")
 
 
+def merged_libraries(folder: Path) -> tuple[str, ...] | None:
+    """The libraries that the results in a folder were merged from; None if they are a scan's, or there are none."""
+    try:
+        report = json.loads((folder / "run.json").read_bytes())
+        return tuple(each["library"] for each in report["merged"]) if isinstance(report, dict) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def are_whole(folder: Path, files: Mapping[str, Published]) -> bool:
     """All of these are in the folder as they were published."""
     try:

@@ -79,14 +79,16 @@ class RecordedFiles:
         ).fetchall()
         media: dict[tuple[str, str], list[_Medium]] = {}
         for path, raw, part, *fields in self._db.execute(
-            f"SELECT path, path_bytes, part, file_id, size, crc32, status FROM media WHERE path IN ({marks})", paths
+            "SELECT path, path_bytes, part, file_id, coalesce(scan_file_id, file_id), size, crc32, status "
+            f"FROM media WHERE path IN ({marks})",
+            paths,
         ).fetchall():
             media.setdefault((path_of(path, raw, part), part), []).append(_Medium(*fields))
         often = Counter(path for _, path, *_ in listed)
         for (path, _), group in media.items():
             if len(group) > 1:  # in their order, which their ids say
                 order = {file_id(path, number): number for number in range(often[stored_text(path)])}
-                group.sort(key=lambda medium: order.get(medium.file_id, -1))
+                group.sort(key=lambda medium: order.get(medium.scan_file_id, -1))
         said = self._said([each.file_id for group in media.values() for each in group if each.status != "ok"])
         following = {key: iter(group) for key, group in media.items()}
         for number, text, raw, part, size, state, reason in listed:
@@ -124,6 +126,7 @@ class RecordedFiles:
 
 class _Medium(NamedTuple):
     file_id: str
+    scan_file_id: str
     size: int
     crc32: str | None
     status: str
