@@ -24,6 +24,7 @@ from benchmarks import (
     against,
     archives,
     browsing,
+    clusters,
     millions,
     pairing,
     planning,
@@ -53,6 +54,10 @@ SECTIONS: dict[str, tuple[Callable[[Path, argparse.Namespace], Any], Callable[[A
         archives.rows,
     ),
     "reading": (lambda folder, _given: reading.measure(folder), reading.rows),
+    "clusters": (
+        lambda folder, given: clusters.measure(folder, given.small_files // 2, max(given.rounds // 2, 1)),
+        clusters.rows,
+    ),
     "slow": (lambda folder, _given: slow.measure(folder), slow.rows),
     "remote": (lambda folder, _given: remote.measure(folder), remote.rows),
     "browsing": (
