@@ -339,7 +339,7 @@ def test_a_scan_of_local_files_imports_nothing_that_reads_urls(tmp_path: Path) -
     program = (
         "import sys; from pipeline import scan, Settings; "
         "scan(sys.argv[1], sys.argv[2], Settings(mode='sequential')); "
-        "print([name for name in ('pipeline.storage.remote', 'pipeline.storage.objects', 's3fs', 'aiohttp', 'paramiko') "
+        "print([name for name in ('pipeline.storage.objects', 'fsspec.asyn', 's3fs', 'aiohttp', 'paramiko') "
         "if name in sys.modules])"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "in"), str(tmp_path / "out")]

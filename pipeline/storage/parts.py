@@ -143,11 +143,7 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
 
 
 def _is_url(given: str | os.PathLike[str]) -> bool:
-    if not isinstance(given, str) or "://" not in given:
-        return False
-    from pipeline.storage.remote import is_url
-
-    return is_url(given)
+    return isinstance(given, str) and "://" in given and is_url(given)
 
 
 def _parts_behind(urls: Sequence[str]) -> tuple[list[Part], list[str]]:
