@@ -27,7 +27,7 @@ OUTCOMES = ("unchanged", "metadata", "changed", "moved", "new", "removed", "unre
 OTHER_OUTCOMES = ("unchanged", "changed", "new", "removed")
 #: Bytes of each index that are read where they are in the page cache, and not copied.
 MAPPED = 128 << 20
-#: Pages of each that are kept in memory, in KiB: those of the index of two million file_ids, by which files are looked up.
+#: Pages of the new one that are kept in memory, in KiB: its files are looked up by an index of this size for two million.
 CACHE = 64 << 10
 
 #: The columns that are lists, as queries for what is in the list of one file.
@@ -118,7 +118,7 @@ def compared(old: Path, new: Path, everything: bool = False) -> Iterator[Differe
             db.execute("ATTACH ? AS new", (address_of(new),))
             for side in ("main", "new"):
                 db.execute(f"PRAGMA {side}.mmap_size = {MAPPED}")
-                db.execute(f"PRAGMA {side}.cache_size = -{CACHE}")
+            db.execute(f"PRAGMA new.cache_size = -{CACHE}")
             yield Differences(db, COMPARABLE if everything else COMPARED, everything)
         except sqlite3.DatabaseError as error:
             kind = RunError if isinstance(error, sqlite3.OperationalError) else UsageError  # "database or disk is full"
