@@ -1,0 +1,18 @@
+#!/bin/sh
+# Scans the exports of a household, each by itself, and makes one index of all.
+#
+#     sh recipes/household.sh RESULTS EXPORT...
+#
+# An EXPORT is a folder with one person's export in it, unpacked or as zip or tgz parts; its name is that of the library in the index
+# (column `library`). RESULTS/<name> gets the results of each, RESULTS/all the index of all. Again, after a new export: only what has
+# changed is read. Set TAKEOUT_INDEX to how the program is called, if that is not `takeout-index`.
+set -eu
+results=$1
+shift
+index=${TAKEOUT_INDEX:-takeout-index}
+for export in "$@"; do
+    $index scan "$export" -o "$results/$(basename "$export")" --quiet >/dev/null || [ $? -eq 3 ]  # 3: some files have problems
+    set -- "$@" "$results/$(basename "$export")"
+    shift
+done
+$index merge "$@" -o "$results/all"
