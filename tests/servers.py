@@ -173,21 +173,30 @@ async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
 def proxied(upstream: int) -> Iterator[Proxy]:
     """A proxy in front of a port of loopback, in a thread of its own."""
     proxy, loop = Proxy(upstream), asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(proxy.pass_on, "127.0.0.1", 0, limit=1 << 20))
-    proxy.port = server.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread = threading.Thread(
+        target=loop.run_forever, daemon=True
+    )  # this one may have a loop already: that of a browser
     thread.start()
-    try:
-        yield proxy
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+
+    async def start() -> asyncio.Server:
+        return await asyncio.start_server(proxy.pass_on, "127.0.0.1", 0, limit=1 << 20)
+
+    async def stop() -> None:
         server.close()
-        left = asyncio.all_tasks(loop)
+        left = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
         for task in left:
             task.cancel()
         if left:
-            loop.run_until_complete(asyncio.wait(left))
+            await asyncio.wait(left)
+
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
         loop.close()
 
 

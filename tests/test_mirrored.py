@@ -419,6 +419,10 @@ def test_results_go_to_a_server_of_files_too(
     folder.mkdir()
     with rclone_serving("sftp", folder, "--authorized-keys", str(home / "keys")) as port:
         url = f"sftp://anna@127.0.0.1:{port}/results"
+        with paramiko.Transport(("127.0.0.1", port)) as connection:
+            connection.start_client()
+            known = connection.get_remote_server_key()
+        (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {known.get_name()} {known.get_base64()}\n")
         media = scan(library, url, SEQUENTIAL)["media"]
         change(library)
         assert scan(library, url, SEQUENTIAL)["taken_over"] == media - 1
