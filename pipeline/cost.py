@@ -122,7 +122,7 @@ def disk_bound_ms(file_mb: float, disk_mb_per_s: float) -> float:
 
 
 #: Requests for a file of an archive behind a URL, milliseconds that one waits, and milliseconds of a processor that it takes.
-REQUESTS, REQUEST_MS, REQUEST_CPU_MS = 2.0, 30.0, 1.5
+REQUESTS, REQUEST_MS, REQUEST_CPU_MS = 2.0, 30.0, 1.0
 
 
 def predict(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import mmap
 import os
 import resource
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
@@ -56,6 +57,9 @@ WAITED = 0.0002
 #: most. To look costs the time of an item during which no other is read.
 FIRST_AHEAD, MOST_AHEAD = 128, 8192
 
+#: Seconds after which a thread makes way, where others wait for a network: with Python's own 0.005, an answer waits
+#: as long as what it asked for took.
+SWITCHED = 0.0005
 #: Items of which it is told at once what is wanted of them, of what lies behind URLs.
 TOLD_AT_ONCE = 32
 
@@ -175,6 +179,17 @@ def _ahead(
                 file.close()
 
 
+@contextmanager
+def switching(seconds: float) -> Iterator[None]:
+    """Have a thread that computes make way for others after so many seconds."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(seconds, before))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
 def _fetched(
     items: Iterator[MediaItem], library: Library, threads: int, all_tags: bool, verify: bool
 ) -> Iterator[Opened]:
@@ -184,7 +199,7 @@ def _fetched(
         return extract(_open_item(item, library), all_tags, verify)
 
     window: deque[Future[MediaItem]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="read_sidecars") as pool:
+    with switching(SWITCHED), ThreadPoolExecutor(threads, thread_name_prefix="read_sidecars") as pool:
         try:
             while True:
                 if len(window) <= threads and (some := list(islice(items, max(threads, TOLD_AT_ONCE)))):

@@ -140,6 +140,29 @@ def test_what_fails_on_the_way_is_read_again(s3: S3, uploaded: Upload, tmp_path:
     assert differences(tmp_path / "out", zips.results) == []
 
 
+def test_pieces_are_asked_for_by_an_address_that_is_signed_once_and_else_one_by_one(
+    s3: S3, uploaded: Upload, tmp_path: Path
+) -> None:
+    zips = uploaded("zip")
+
+    def signed() -> list[str]:
+        return [line for line in s3.proxy.lines if "X-Amz-Signature=" in line]
+
+    report = scan(zips.url, tmp_path / "signed", SEQUENTIAL)
+    assert len(signed()) > report["media"]
+    assert len({line.partition("X-Amz-Signature=")[2] for line in signed()}) <= 2 * len(
+        report["parts"]
+    )  # two processes
+    assert "Signature" not in (tmp_path / "signed" / "run.json").read_text()
+    remote._addresses.clear()
+    s3.proxy.reset()
+    s3.proxy.fault = lambda number, line: "403" if "X-Amz-Signature=" in line else None
+    scan(zips.url, tmp_path / "each", SEQUENTIAL)
+    assert 0 < len(signed()) <= 32 + 2 * len(report["parts"])  # each thread may have asked before one was refused
+    for results in ("signed", "each"):
+        assert differences(tmp_path / results, zips.results) == []
+
+
 def test_an_object_that_is_refused_is_unreadable_and_tried_again(s3: S3, uploaded: Upload, tmp_path: Path) -> None:
     there = uploaded("folder")
     row = next(row for row in media_rows(there.results) if row["status"] == "ok" and row["name"].isascii())

@@ -63,6 +63,8 @@ _UNREACHABLE = {errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.
     errno.EPIPE,
     errno.ETIMEDOUT,
 }
+#: Seconds for which the address of an object is signed, after which it is signed again, and addresses that are kept.
+SIGNED, SIGN_AGAIN, MOST_SIGNED = 900, 300.0, 1024
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -429,6 +431,8 @@ _OTHER = "changed: it has been replaced since it was listed"
 
 
 async def _s3_piece(files: Any, path: str, offset: int, length: int, tag: str) -> Piece:
+    if tag and length and (found := await _signed_piece(files, path, offset, length, tag)) is not None:
+        return found
     bucket, _, key = path.partition("/")
     more = {"Range": f"bytes={offset}-{offset + length - 1}"} if length else {}
     if tag:
@@ -446,6 +450,83 @@ async def _s3_piece(files: Any, path: str, offset: int, length: int, tag: str) -
     return Piece(
         data, answer.get("ETag") or "", _total(answer.get("ContentRange")), nanoseconds(answer.get("LastModified"))
     )
+
+
+class _AnsweredError(OSError):
+    """A server has answered with this status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(errno.EIO, f"the server answers with status {status}")
+        self.status = status
+
+
+#: Addresses of objects that are signed, by bucket and key, and until when they are used; none for what cannot be read so.
+_addresses: dict[str, tuple[str, float]] = {}
+
+
+async def _signed_piece(files: Any, path: str, offset: int, length: int, tag: str) -> Piece | None:
+    """The same by an address that was signed once: what botocore does for every request takes the processor four times as
+    long as the request. None where that is not possible, or is refused."""
+    address, until = _addresses.get(path, ("", 0.0))
+    bucket, _, key = path.partition("/")
+    client = await files.get_s3(bucket)
+    if until < time.monotonic():
+        address = await _signed(files, client, bucket, key)
+        if len(_addresses) >= MOST_SIGNED:
+            _addresses.clear()
+        _addresses[path] = address, time.monotonic() + SIGN_AGAIN
+    if not address:
+        return None
+    from botocore.awsrequest import AWSPreparedRequest
+
+    headers = {"Range": f"bytes={offset}-{offset + length - 1}", "If-Match": tag}
+    try:  # its own session knows of proxies, certificates and timeouts
+        answer = await client._endpoint.http_session.send(AWSPreparedRequest("GET", address, headers, None, True))
+        stated = int(answer.headers.get("content-length", 0))
+        if answer.status_code == 200 and stated > length:
+            answer.raw.close()
+            raise MediaError("no_ranges: the server gives it only as a whole")
+        data = await answer.content
+    except Exception as error:
+        if "Signature=" in str(error):  # which nobody is to see
+            raise ConnectionResetError(errno.ECONNRESET, "the connection was lost") from None
+        raise
+    if answer.status_code in (200, 206):
+        return Piece(data, tag, _total(answer.headers.get("content-range")))
+    if answer.status_code == 412:
+        raise MediaError(_OTHER)
+    if answer.status_code == 416:
+        raise MediaError("changed: it is shorter than it was when it was listed")
+    if answer.status_code in (404, 408, 425, 429) or answer.status_code >= 500:
+        raise _AnsweredError(answer.status_code)
+    _addresses[path] = "", time.monotonic() + SIGN_AGAIN  # as by a server that wants other signatures, or none
+    return None
+
+
+async def _signed(files: Any, client: Any, bucket: str, key: str) -> str:
+    """The address of an object that can be read by it for a while, nothing if there is none.
+
+    By version 4 of signatures, as S3 itself and all that call themselves compatible know it, and without the range, which
+    need not be signed (Amazon S3 API Reference, Authenticating Requests: Using Query Parameters)."""
+    from botocore.auth import S3SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
+
+    try:
+        if files.req_kw or files.s3_additional_kwargs:  # which ask for more than an address can say
+            return ""
+        address: str = await client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
+        address = address.partition("?")[0]
+        if files.anon:
+            return address
+        credentials = await client._request_signer._credentials.get_frozen_credentials()
+        request = AWSRequest("GET", address)
+        S3SigV4QueryAuth(credentials, "s3", client.meta.region_name, SIGNED).add_auth(request)
+        return str(request.url)
+    except (
+        AttributeError,
+        TypeError,
+    ):  # some of it is botocore's own, or there are no credentials, as get_object will say
+        return ""
 
 
 async def _http_piece(files: Any, url: str, offset: int, length: int, tag: str) -> Piece:
