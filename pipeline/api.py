@@ -120,7 +120,7 @@ def scan_library(
     settings = with_threads(settings, library)
     with (
         closing(library),
-        given_cluster(settings, _dask_report(settings)) as given,
+        given_cluster(settings, watch, _dask_report(settings)) as given,
         claimed(folder, settings.fresh) as results,
         ExitStack() as opened_index,
     ):
@@ -387,7 +387,9 @@ def write_plan(
     return references, to_read
 
 
-def given_cluster(settings: Settings, profile: Path | None = None) -> AbstractContextManager[Existing | None]:
+def given_cluster(
+    settings: Settings, watch: Watch, profile: Path | None = None
+) -> AbstractContextManager[Existing | None]:
     """The cluster that is set, or the caller's, asked for before anything is listed or written; None if there is none."""
     mode = given_mode(settings)
     if mode not in ("scheduler", "client"):
@@ -396,9 +398,9 @@ def given_cluster(settings: Settings, profile: Path | None = None) -> AbstractCo
     from pipeline.existing import Tls
 
     if mode == "client":
-        return client_of_caller(profile)
+        return client_of_caller(profile, watch.note)
     tls = Tls(settings.tls_ca_file, settings.tls_cert, settings.tls_key)
-    return existing_cluster(settings.scheduler, profile, tls)
+    return existing_cluster(settings.scheduler, profile, tls, watch.note)
 
 
 def admit(given: Existing, library: Library, shared: str, settings: Settings, watch: Watch) -> None:

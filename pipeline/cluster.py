@@ -23,6 +23,7 @@ import ssl
 import sys
 import tempfile
 import time
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -72,6 +73,10 @@ def never() -> bool:
     return False
 
 
+def silent(_line: str) -> None:
+    """Nobody wants to hear of it."""
+
+
 class Compute(Protocol):
     """Runs the graph that a Build makes."""
 
@@ -93,6 +98,10 @@ MOST_DEATHS = 200
 PATIENCE, LOOK_AFTER, HEAR_AFTER = 60.0, 5.0, 0.2
 #: The same where workers come and go, and have to be looked at before they work.
 LOOK_AGAIN = 1.0
+#: Seconds that asking a worker what it has may take beside looking.
+ON_THE_WAY = 5
+#: How often those that are there are looked at, where all go meanwhile.
+LOOKS = 5
 #: Workers that a task of an existing cluster may go to, at most.
 CREW = 64
 
@@ -537,8 +546,9 @@ class Existing:
         self._client, self._whose = client, whose
         self._compute = _on(client, profile, self)
         self._needs: Needs | None = None
-        self._note: Callable[[str], None] = lambda _: None
+        self._note: Callable[[str], None] = silent
         self._fit: set[str] = set()
+        self._last_fit: set[str] = set()
         self._passed: set[str] = set()
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="look at workers")
         self._looking: Future[dict[str, Any]] | None = None
@@ -551,12 +561,15 @@ class Existing:
         """Have only workers work that have what they need; of others is told by `note`. Raises ClusterError if none is left."""
         from pipeline.fitness import BySource, Needs, told
 
-        with self.asking():
+        with self.asking(), _wanting(self._client):
             # It unpacks what it is sent, to hand it on.
             found = self._client.run_on_scheduler(BySource(), Needs(seconds=needs.seconds).asked())
             lacking = {"the scheduler": Needs().reasons(found)}
-            workers = sorted(self._client.nthreads())
-            answers = self._look(needs, workers)
+            for _ in range(LOOKS):
+                workers = sorted(_with_workers(self._client, self._whose, note).nthreads())
+                answers = self._look(needs, workers)
+                if not all(isinstance(answer, OSError) for answer in answers.values()):  # who has gone meanwhile
+                    break
         self._needs, self._note = needs, note
         unfit = self._judge(answers)
         lines = [*told({name: reasons for name, reasons in lacking.items() if reasons}), *told(unfit)]
@@ -571,12 +584,34 @@ class Existing:
 
     def _look(self, needs: Needs, workers: list[str]) -> dict[str, Any]:
         """What each of some workers finds of what is needed; an exception of one that could not be asked."""
-        from pipeline.fitness import BySource
-
         if not workers:
             return {}
-        found: dict[str, Any] = self._client.run(BySource(), needs.asked(), workers=workers, on_error="return")
+        found: dict[str, Any] = self._client.sync(self._ask, needs.asked(), workers)
         return found
+
+    async def _ask(self, asked: dict[str, Any], workers: list[str]) -> dict[str, Any]:
+        """All of them together; one by one, if somebody does not answer: a process that is stopped, or a machine that hangs."""
+        from pipeline.fitness import BySource
+
+        seconds = asked["seconds"] + ON_THE_WAY
+
+        async def ask(some: list[str]) -> dict[str, Any]:
+            answering = self._client.run(BySource(), asked, workers=some, on_error="return")
+            found: dict[str, Any] = await asyncio.wait_for(answering, seconds)
+            return found
+
+        async def ask_alone(worker: str) -> dict[str, Any]:
+            async with slots:
+                try:
+                    return await ask([worker])
+                except TimeoutError:
+                    return {worker: {"error": f"no answer within {seconds} seconds: does it hang?"}}
+
+        with suppress(TimeoutError):
+            return await ask(workers)
+        slots = asyncio.Semaphore(CREW)
+        answers = await asyncio.gather(*map(ask_alone, workers))
+        return {worker: found for answer in answers for worker, found in answer.items()}
 
     def _judge(self, answers: dict[str, Any]) -> dict[str, list[str]]:
         """Take the fit ones in; what the others lack."""
@@ -606,7 +641,8 @@ class Existing:
                 looking, self._looking = self._looking, None
                 for line in told(self._judge(looking.result())):
                     self._note(f"passed over: {line}")
-        self._fit &= there.keys()
+        self._last_fit = self._fit or self._last_fit
+        self._fit = self._fit & there.keys()
         self._passed &= there.keys()  # who comes back may have what it lacked
         new = there.keys() - self._fit - self._passed
         if new and self._looking is None:
@@ -617,11 +653,12 @@ class Existing:
         """The workers that each some of these references may go to; None: to all.
 
         Of many workers some, others each time: a scheduler keeps for each task the names of those that it may go to.
+        Where nobody is left, those that were there last: what may go to nobody goes to anybody.
         """
         if self._needs is None:
             yield None, window
             return
-        fit = sorted(self._fit)
+        fit = sorted(self._fit or self._last_fit)
         if len(fit) <= CREW:
             yield fit, window
             return
@@ -658,16 +695,20 @@ class Existing:
 
 
 @contextmanager
-def existing_cluster(address: str, profile: Path | None = None, tls: Tls = NO_TLS) -> Iterator[Existing]:
-    """The cluster whose scheduler has this address. Raises ClusterError if there is none, UsageError for a bad certificate.
+def existing_cluster(
+    address: str, profile: Path | None = None, tls: Tls = NO_TLS, note: Callable[[str], None] = silent
+) -> Iterator[Existing]:
+    """The cluster whose scheduler has this address. Raises ClusterError if there is none, or nobody works there, UsageError for
+    a bad certificate.
 
-    Dask's report of all that ran goes to the file `profile`.
+    Dask's report of all that ran goes to the file `profile`; that workers are waited for is told by `note`.
     """
     from distributed import Client
 
     security, context = _security(address, tls)
     if is_ours():
         silence("distributed")
+        warnings.filterwarnings("ignore", "Mismatched versions found")  # what is wrong with whom is said below
     try:
         with ThreadPoolExecutor(1) as beside:  # the caller may be in a running event loop
             beside.submit(asyncio.run, _reach(address, security)).result()
@@ -678,7 +719,7 @@ def existing_cluster(address: str, profile: Path | None = None, tls: Tls = NO_TL
         advice = "start one (dask scheduler), or leave out --scheduler"
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}; {advice}") from error
     whose = f"the Dask scheduler at {address}"
-    with client, closing(Existing(_with_workers(client, whose), whose, profile)) as existing:
+    with client, closing(Existing(_with_workers(client, whose, note), whose, profile)) as existing:
         yield existing
 
 
@@ -712,20 +753,38 @@ async def _reach(address: str, security: Any) -> None:
 
 
 @contextmanager
-def client_of_caller(profile: Path | None = None) -> Iterator[Existing]:
-    """The client that the calling program has made. Raises ClusterError if it has no workers.
+def client_of_caller(profile: Path | None = None, note: Callable[[str], None] = silent) -> Iterator[Existing]:
+    """The client that the calling program has made. Raises ClusterError if it has no workers, and gets none.
 
-    Dask's report of all that ran goes to the file `profile`.
+    Dask's report of all that ran goes to the file `profile`; that workers are waited for is told by `note`.
     """
     whose = "the current Dask client"
-    with closing(Existing(_with_workers(current_client(), whose), whose, profile)) as existing:
+    with closing(Existing(_with_workers(current_client(), whose, note), whose, profile)) as existing:
         yield existing
 
 
-def _with_workers(client: Any, whose: str) -> Any:
-    if not client.scheduler_info(n_workers=-1)["workers"]:
-        raise ClusterError(f"{whose} has no workers: start some (dask worker ADDRESS), or leave out --scheduler")
+def _with_workers(client: Any, whose: str, note: Callable[[str], None]) -> Any:
+    """The client, once there is a worker."""
+    if not client.nthreads():
+        note(f"{whose} has no workers yet: waiting up to {PATIENCE:.0f} seconds for one")
+        try:
+            with _wanting(client):
+                client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
+            advice = "start some (dask worker ADDRESS), or leave out --scheduler"
+            raise ClusterError(f"{whose} has no workers: {advice}") from error
     return client
+
+
+@contextmanager
+def _wanting(client: Any) -> Iterator[None]:
+    """Have clusters that grow and shrink by what there is to do keep a worker, or start one: for a task that is for none."""
+    wanted = client.submit(int, resources={"takeout-index": 1}, pure=False)
+    try:
+        yield
+    finally:
+        with suppress(OSError, RuntimeError, ValueError, CancelledError):
+            client.cancel([wanted])
 
 
 def current_client() -> Any | None:
@@ -850,6 +909,9 @@ def _computing(client: Any, crew: Existing | None) -> Compute:
                     raise _StrandedError if future.key in stranded else crew.lost()
                 try:
                     finished = future.result(timeout=LOOK_AGAIN)
+                except CancelledError:  # meanwhile
+                    if not future.cancelled():
+                        raise
                 except TimeoutError:
                     if future.status == "error":  # its own
                         raise

@@ -92,7 +92,8 @@ class Settings:
             named,
             {name: value for name, value in (flags or {}).items() if value is not None},
         ):
-            if any(layer.get(name) for name in _SCHEDULERS):  # the other is a lower layer's
+            # The other is a lower layer's, or both are, and this says how to run here.
+            if any(layer.get(name) for name in _SCHEDULERS) or layer.get("mode", "auto") != "auto":
                 values |= dict.fromkeys(_SCHEDULERS, "")
             values |= layer
         return cls(**values)

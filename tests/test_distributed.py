@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,14 +12,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import Settings
 from pipeline.api import scan
-from pipeline.cluster import ClusterError
+from pipeline.cluster import ClusterError, existing_cluster
 from pipeline.existing import address_in
-from pipeline.fitness import told
+from pipeline.fitness import Needs, told
 from pipeline.path_map import PathMap
 from pipeline.problems import UsageError
 from pipeline.storage.archives import Stamp
@@ -180,6 +182,10 @@ def test_the_scheduler_that_is_given_nearer_counts(tmp_path: Path) -> None:
     assert (found.scheduler, found.scheduler_file, found.path_map) == ("tcp://a:1", "", ("/a=/b", "/c=/d"))
     found = Settings.load({"scheduler_file": "t.json"}, config, variables)
     assert (found.scheduler, found.scheduler_file) == ("", "t.json")
+    found = Settings.load({"mode": "sequential"}, config, variables)
+    assert not found.has_scheduler  # said nearer, and of this machine
+    config.write_text('mode = "parallel"\n')
+    assert Settings.load(config=config, environment=variables).scheduler == "tcp://a:1"
     with pytest.raises(UsageError, match="given twice"):
         Settings.load({"scheduler": "tcp://a:1", "scheduler_file": "s"}, environment={})
 
@@ -282,18 +288,39 @@ def test_no_worker_is_fit_and_all_that_is_wrong_is_said_at_once(
     assert not list((tmp_path / "out").glob(".work/*.arrow"))
 
 
-def test_unfit_workers_are_passed_over(cases: dict[str, Case], tmp_path: Path) -> None:
+def test_unfit_workers_are_passed_over_even_where_no_others_are_left(cases: dict[str, Case], tmp_path: Path) -> None:
     with cluster(tmp_path / "cluster", workers=1) as found:
+        fit = list(found.client.nthreads())
+
+        def replace_it() -> None:
+            found.client.retire_workers(fit)
+            found.worker()
+
         found.worker(environment=site(tmp_path, "without", WITHOUT_US))
         found.worker(environment=other_version(tmp_path))
         found.wait_for(3)
-        watch = Acting()
+        watch = Acting(passed=replace_it)
         scan(cases["folder"].library, tmp_path / "out", found.settings(shard_files=9), watch)
     same_rows(tmp_path / "out", cases["folder"].results)
     passed = [line for line in watch.notes if line.startswith("passed over: 127.0.0.1:")]
     assert len(passed) == 2
     assert any("takeout-index is not installed there: " in line for line in passed)
     assert any("has takeout-index 99.9, and this is " in line for line in passed)
+
+
+def test_a_worker_that_says_nothing_is_passed_over(plain: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.cluster.ON_THE_WAY", 0)
+    (_, hangs), (works, _) = plain.client.run(os.getpid).items()
+    notes: list[str] = []
+    os.kill(hangs, signal.SIGSTOP)
+    try:
+        with existing_cluster(plain.address) as found:
+            found.admit(Needs(seconds=3), notes.append)
+            assert list(found.nthreads()) == [works]
+    finally:
+        os.kill(hangs, signal.SIGCONT)
+    (line,) = notes
+    assert "cannot be looked at: no answer within 3 seconds" in line
 
 
 def test_a_scheduler_without_us_is_told_of(cases: dict[str, Case], tmp_path: Path) -> None:
@@ -313,6 +340,16 @@ def test_many_workers_are_told_of_by_their_hosts() -> None:
 
 
 # Who comes and goes
+
+
+def test_a_cluster_that_has_workers_only_when_there_is_something_to_do(cases: dict[str, Case], tmp_path: Path) -> None:
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None) as found:
+        found.adapt(minimum=0, maximum=2, interval="50ms", wait_count=1)
+        watch = Acting()
+        scan(cases["folder"].library, tmp_path / "out", Settings(scheduler=found.scheduler_address), watch)
+        assert not found.scheduler.tasks
+    assert any("has no workers yet: waiting" in line for line in watch.notes)
+    same_rows(tmp_path / "out", cases["folder"].results)
 
 
 def test_all_workers_are_killed_an_unfit_one_comes_and_then_a_fit_one(cases: dict[str, Case], tmp_path: Path) -> None:
