@@ -896,8 +896,9 @@ def _computing(client: Any, crew: Existing | None) -> Compute:
                     each for each in in_flight.values() if crew.has_left(each.crew) and each.future.key not in stranded
                 ]
                 stranded.update(each.future.key for each in left)
-                with asking():
-                    client.cancel([each.future for each in left])
+                if left:
+                    with asking():
+                        client.cancel([each.future for each in left])
             return there
 
         def result(future: Any, workers: list[str] | None) -> Sequence[Any]:

@@ -65,6 +65,7 @@ class Cluster:
         self.folder, self.file, self.certificates = folder, folder / "scheduler.json", certificates
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         self._programs: list[subprocess.Popen[bytes]] = []
+        self._usual: list[subprocess.Popen[bytes]] = []
         protocol = "tls" if certificates else "tcp"
         address = ["--host", host, "--port", "0", "--protocol", protocol]
         self.scheduler = self._start("scheduler", *address, "--scheduler-file", str(self.file), before=before)
@@ -99,7 +100,19 @@ class Cluster:
         flags = ("--nthreads", "1", "--host", host, "--nanny" if nanny else "--no-nanny", *flags)
         scratch = ("--local-directory", str(self.folder / secrets.token_hex(4)))
         found = ("--scheduler-file", str(self.file))
-        return self._start("worker", *found, *scratch, *flags, before=before, environment=environment)
+        program = self._start("worker", *found, *scratch, *flags, before=before, environment=environment)
+        if environment is None:
+            self._usual.append(program)
+        return program
+
+    def mend(self, workers: int) -> None:
+        """Have so many workers again, each as usual and without a nanny, whoever has been killed or added."""
+        there = self.client.run(os.getpid, on_error="ignore")
+        usual = {program.pid for program in self._usual}
+        self.client.retire_workers([address for address, pid in there.items() if pid not in usual])
+        for _ in range(workers - len(usual.intersection(there.values()))):
+            self.worker()
+        self.wait_for(workers)
 
     @property
     def client(self) -> Any:

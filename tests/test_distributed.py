@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pipeline import Settings
 from pipeline.api import scan
-from pipeline.cluster import ClusterError, existing_cluster
+from pipeline.cluster import CREW, ClusterError, Existing, existing_cluster
 from pipeline.existing import address_in
 from pipeline.fitness import Needs, told
 from pipeline.path_map import PathMap
@@ -71,6 +71,25 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("tls")
     with cluster(folder / "cluster", certificates=Certificates(folder / "certificates")) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of two workers."""
+    with cluster(tmp_path_factory.mktemp("plain")) as found:
+        yield found
+
+
+@pytest.fixture
+def plain(lasting: Cluster) -> Iterator[Cluster]:
+    """The same, of which workers may be killed, and to which others may be added: for the next it is mended."""
+    yield lasting
+    lasting.mend(2)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.cluster.LOOK_AGAIN", 0.1)
 
 
 def same_rows(found: Path, due: Path) -> None:
@@ -235,13 +254,6 @@ def test_a_file_seen_through_another_mount_is_known_without_its_inode(tmp_path: 
     assert stamp._replace(anywhere=True).change(str(tmp_path / "b")) == "has changed"
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of two workers."""
-    with cluster(tmp_path_factory.mktemp("plain")) as found:
-        yield found
-
-
 @pytest.mark.parametrize("layout", ["folder", "zip", "tgz"])
 def test_workers_read_and_write_where_they_have_it(
     plain: Cluster, cases: dict[str, Case], tmp_path: Path, layout: str
@@ -288,19 +300,20 @@ def test_no_worker_is_fit_and_all_that_is_wrong_is_said_at_once(
     assert not list((tmp_path / "out").glob(".work/*.arrow"))
 
 
-def test_unfit_workers_are_passed_over_even_where_no_others_are_left(cases: dict[str, Case], tmp_path: Path) -> None:
-    with cluster(tmp_path / "cluster", workers=1) as found:
-        fit = list(found.client.nthreads())
+def test_unfit_workers_are_passed_over_even_where_no_others_are_left(
+    plain: Cluster, cases: dict[str, Case], tmp_path: Path
+) -> None:
+    fit = list(plain.client.nthreads())
 
-        def replace_it() -> None:
-            found.client.retire_workers(fit)
-            found.worker()
+    def replace_them() -> None:
+        plain.client.retire_workers(fit)
+        plain.worker()
 
-        found.worker(environment=site(tmp_path, "without", WITHOUT_US))
-        found.worker(environment=other_version(tmp_path))
-        found.wait_for(3)
-        watch = Acting(passed=replace_it)
-        scan(cases["folder"].library, tmp_path / "out", found.settings(shard_files=9), watch)
+    plain.worker(environment=site(tmp_path, "without", WITHOUT_US))
+    plain.worker(environment=other_version(tmp_path))
+    plain.wait_for(4)
+    watch = Acting(passed=replace_them)
+    scan(cases["folder"].library, tmp_path / "out", plain.settings(shard_files=9), watch)
     same_rows(tmp_path / "out", cases["folder"].results)
     passed = [line for line in watch.notes if line.startswith("passed over: 127.0.0.1:")]
     assert len(passed) == 2
@@ -352,34 +365,34 @@ def test_a_cluster_that_has_workers_only_when_there_is_something_to_do(cases: di
     same_rows(tmp_path / "out", cases["folder"].results)
 
 
-def test_all_workers_are_killed_an_unfit_one_comes_and_then_a_fit_one(cases: dict[str, Case], tmp_path: Path) -> None:
-    with cluster(tmp_path / "cluster", workers=0) as found:
-        workers = [found.worker(), found.worker()]
-        found.wait_for(2)
+def test_all_workers_are_killed_an_unfit_one_comes_and_then_a_fit_one(
+    plain: Cluster, cases: dict[str, Case], tmp_path: Path
+) -> None:
+    def kill_all() -> None:
+        for pid in plain.client.run(os.getpid).values():
+            os.kill(pid, signal.SIGKILL)
+        plain.worker(environment=site(tmp_path, "without", WITHOUT_US))
 
-        def kill_all() -> None:
-            for each in workers:
-                kill(each)
-            found.worker(environment=site(tmp_path, "without", WITHOUT_US))
+    def add() -> None:
+        plain.worker()
 
-        def add() -> None:
-            found.worker()
-
-        watch = Acting(kill_all, passed=add)
-        scan(cases["folder"].library, tmp_path / "out", found.settings(shard_files=5), watch)
-        same_rows(tmp_path / "out", cases["folder"].results)
-        assert sum(line.startswith("passed over: ") for line in watch.notes) == 1
-        assert found.state()["tasks"] == 0
+    watch = Acting(kill_all, passed=add)
+    scan(cases["folder"].library, tmp_path / "out", plain.settings(shard_files=5), watch)
+    same_rows(tmp_path / "out", cases["folder"].results)
+    assert sum(line.startswith("passed over: ") for line in watch.notes) == 1
+    assert plain.state()["tasks"] == 0
 
 
-@pytest.mark.parametrize(("nanny", "failures"), [(True, "3"), (False, "0")])
-def test_a_file_that_kills_its_reader_costs_that_file_alone(tmp_path: Path, nanny: bool, failures: str) -> None:
-    poisons = ["SEGV", "EXIT"]
-    library = library_of(tmp_path / "in", poisons, 40)
+@pytest.mark.parametrize(("nanny", "failures", "poison"), [(True, "3", "SEGV"), (False, "0", "EXIT")])
+def test_a_file_that_kills_its_reader_costs_that_file_alone(
+    tmp_path: Path, nanny: bool, failures: str, poison: str
+) -> None:
+    library = library_of(tmp_path / "in", [poison], 20)
     scan(library, tmp_path / "due", Settings(mode="sequential"))
     environment = site(tmp_path, "hook", HOOK) | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": failures}
-    # Without nannies, one more than are to die.
-    with cluster(tmp_path / "cluster", 2 if nanny else 3, nanny, environment=environment) as found:
+    with cluster(
+        tmp_path / "cluster", 2, nanny, environment=environment
+    ) as found:  # without nannies one of them is left
         scan(library, tmp_path / "out", found.settings(shard_files=6))
     rows = zip(media_rows(tmp_path / "out"), media_rows(tmp_path / "due"), strict=True)
     for row, due in rows:
@@ -404,6 +417,21 @@ def test_a_scheduler_that_is_lost_ends_the_run_and_the_next_goes_on(cases: dict[
     report = scan(cases["folder"].library, tmp_path / "out", Settings(mode="sequential", shard_files=5))
     assert report["taken_over"] > 0
     same_rows(tmp_path / "out", cases["folder"].results)
+
+
+@given(st.integers(1, 300), st.lists(st.integers(), max_size=400))
+def test_crews_share_the_work_among_all(workers: int, window: list[int]) -> None:
+    found = Existing(None, "a cluster")
+    assert list(found.crews(window)) == [(None, window)]  # nobody has been looked at
+    found._needs, found._fit = Needs(), {f"tcp://10.0.0.1:{number}" for number in range(workers)}
+    crews = list(found.crews(window))
+    assert [each for _, share in crews for each in share] == window
+    names = [name for crew, _ in crews for name in crew or ()]
+    assert len(names) == len(set(names))
+    assert found._fit.issuperset(names)
+    assert all(len(crew or ()) <= CREW for crew, _ in crews)
+    if len(window) >= workers:
+        assert found._fit == set(names)
 
 
 # Several machines
