@@ -11,6 +11,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -452,6 +453,19 @@ def test_a_merge_that_is_ended_leaves_what_was_there(
     assert dump(merged) == before
     merge_results(list(household.values()), merged)
     assert dump(merged)["media"] == dump(home)["media"]
+
+
+def test_ctrl_c_while_ids_are_made_is_ctrl_c(household: dict[str, Path], tmp_path: Path) -> None:
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is merged_id.__code__:
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            merge_results(list(household.values()), tmp_path / "home")
+    finally:
+        sys.setprofile(None)
 
 
 def test_the_command_says_what_each_library_has(household: dict[str, Path], tmp_path: Path, run: Run) -> None:

@@ -64,7 +64,7 @@ class MergedIndex(Index):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._db.create_function("merged_id", 2, merged_id, deterministic=True)
+        self._db.execute("CREATE TEMP TABLE ids (in_scan TEXT PRIMARY KEY, in_merged TEXT NOT NULL) WITHOUT ROWID")
 
     def add_library(self, index: Path, library: str | None, archives: Sequence[str] = ()) -> Iterator[tuple[int, int]]:
         """Take over all of a finished index, some rows at a time: yields the photos and videos so far taken, and their bytes.
@@ -87,8 +87,14 @@ class MergedIndex(Index):
         (values["albums"],) = self._db.execute("SELECT coalesce(max(album_id), 0) FROM main.albums").fetchone()
 
         def of(column: str) -> str:
-            return column if merged else f"merged_id(:library, {column})"
+            return column if merged else f"(SELECT in_merged FROM temp.ids WHERE in_scan = {column})"
 
+        if library is not None:  # by a table: Ctrl-C in a function that SQLite calls would be an error of SQLite's
+            identities = self._db.execute("SELECT file_id FROM source.media ORDER BY file_id")
+            self._db.execute("DELETE FROM temp.ids")
+            self._db.executemany(
+                "INSERT INTO temp.ids VALUES (?, ?)", ((each, merged_id(library, each)) for (each,) in identities)
+            )
         name = "library" if merged else ":library"
         begin = "" if merged else ":library || '/' || "
         under = f"CASE WHEN path IN (SELECT value FROM json_each(:archives)) THEN {begin}path ELSE path END"
@@ -141,8 +147,7 @@ class MergedIndex(Index):
         take("problems", problems | {"file_id": of("file_id")}, "ORDER BY problem_id")
         self._db.execute(
             f"INSERT INTO temp.portraits SELECT {of('file_id')}, name "
-            "FROM source.media_people JOIN source.people USING (person_id)",
-            {} if merged else {"library": library},
+            "FROM source.media_people JOIN source.people USING (person_id)"
         )
 
     def _columns(self, table: str) -> list[str]:
