@@ -28,9 +28,9 @@ from pipeline.storage.lookup import opened_index
 from pipeline.storage.merged import MergedIndex, SettledFile, check_unreplaced, naming_damage
 from pipeline.storage.opened import Opened
 from pipeline.storage.package import data_package
-from pipeline.storage.parts import is_inside, real_path
+from pipeline.storage.parts import is_inside, real_path, shown_input
 from pipeline.storage.published import are_whole, merged_libraries, read_report, refuse_input
-from pipeline.storage.remote import is_url
+from pipeline.storage.remote import is_url, shown_url
 from pipeline.storage.results import Results, claimed, publish_report, results_of, write_files, write_text
 from pipeline.storage.results import write_years as write_by_year
 from pipeline.timing import Clock
@@ -47,10 +47,12 @@ class Source:
 
     library: str | None
     opened: Opened
+    place: str
+    """Where they are, as people know it: a folder, or the URL of which it is a copy."""
 
     @property
     def folder(self) -> Path:
-        """Where they are."""
+        """The folder that they are read from."""
         return self.opened.folder
 
     @property
@@ -81,6 +83,8 @@ def merge(
     Raises UsageError or OutputError with one line for the user; what was merged earlier then stays as it was.
     """
     watch, clock = watch or Silent(), Clock()
+    if is_url(url := os.fspath(output)):
+        raise UsageError(f"{shown_url(url)}: what is merged is written to this machine: choose a folder with -o")
     folder = Path(real_path(output))
     if stored_bytes(str(folder)) is not None:
         raise UsageError(f"the name of the results folder {folder} is not UTF-8: choose another with -o")
@@ -120,6 +124,7 @@ def _given(results: Sequence[AnyPath] | Mapping[str, AnyPath]) -> list[tuple[str
 def _sources(given: Sequence[tuple[str | None, AnyPath]], output: Path) -> list[Source]:
     """The results that are given, opened, in the order of their libraries' names. Raises UsageError if they cannot be used."""
     opened: list[Opened] = []
+    places: list[str] = []
     for _, place in given:
         folder = results_of(place)
         if any(folder == other.folder for other in opened):
@@ -127,16 +132,15 @@ def _sources(given: Sequence[tuple[str | None, AnyPath]], output: Path) -> list[
         with opened_index(folder / "index.sqlite"):
             pass  # it is of this version, as its Parquet then is
         opened.append(Opened.consistently(folder, lambda settled: settled))
+        places.append(shown_url(url).rstrip("/") if is_url(url := os.fspath(place)) else str(folder))
     named = [
-        Given(
-            str(each.folder), name, tuple(one["library"] for one in each.report["merged"]) if _is_merged(each) else None
-        )
-        for each, (name, _) in zip(opened, given, strict=True)
+        Given(place, name, tuple(one["library"] for one in each.report["merged"]) if _is_merged(each) else None)
+        for each, place, (name, _) in zip(opened, places, given, strict=True)
     ]
     earlier = read_report(output / "run.json")
     before = {each["results"]: each["library"] for each in (earlier[0].get("merged", ()) if earlier else ())}
     names = library_names(named, before)
-    found = [Source(name, each) for name, each in zip(names, opened, strict=True)]
+    found = [Source(name, each, place) for name, each, place in zip(names, opened, places, strict=True)]
     found.sort(key=lambda source: source.libraries()[0])
     if sum(len(source.libraries()) for source in found) < 2:
         raise UsageError("there is but one library: give the results of two or more")
@@ -163,7 +167,7 @@ def _refuse_output(folder: Path, sources: Sequence[Source]) -> None:
 
 def _state_of(sources: Sequence[Source]) -> str:
     """A digest of all that merged results depend on: the libraries' names, and what was published of each."""
-    merged = [(source.library, str(source.folder), source.report["check"]) for source in sources]
+    merged = [(source.library, source.place, source.report["check"]) for source in sources]
     text = repr((version_of("takeout-index"), SCHEMA_VERSION, merged))
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
@@ -175,7 +179,7 @@ def _merge_into(
     listed = sum(source.report["listed"] for source in sources)
     size = sum(source.report["bytes"] for source in sources)
     libraries = [
-        (library, str(source.folder), scanned_at) for source in sources for library, scanned_at in source.libraries()
+        (library, source.place, scanned_at) for source in sources for library, scanned_at in source.libraries()
     ]
     watch.note(f"merging {len(libraries)} libraries: {listed:,} files, {media:,} photos and videos")
     with MergedIndex(results.new / "index.sqlite") as index:
@@ -252,7 +256,7 @@ def _report(
         "started_at": clock.started_at.isoformat(),
         "finished_at": clock.now().isoformat(),
         "state": state,
-        "inputs": [stored_text(place) for place in inputs],
+        "inputs": [stored_text(shown_input(place)) for place in inputs],
         "input_paths": list(dict.fromkeys(path for _, report in reports for path in report["input_paths"])),
         "sources": placed,
         "output": stored_text(str(results.folder)),

@@ -31,6 +31,7 @@ from pipeline.several import Given, library_names, merged_id, why_no_name
 from pipeline.storage.browsable import OF_LIBRARIES
 from pipeline.storage.published import published_files, read_report, report_text
 from tests.conftest import Run, files_rows, media_rows, write_tree
+from tests.servers import S3
 from tests.test_archives import EXPORT, pack
 from tests.test_opens_everywhere import READERS
 from tests.test_verify import photo
@@ -339,6 +340,11 @@ REFUSED = {
     "above": (["2019", "ben"], ".", "lies inside"),
     "results of a scan": (["2019", "ben"], "2024", "holds the results of a scan"),
     "other files": (["2019", "ben"], "nothing", "holds other files"),
+    "a URL": (
+        ["2019", "ben"],
+        "s3://me:secret@bucket/home",
+        r"s3://me@bucket/home: what is merged is written to this machine",
+    ),
     "no name": (["=2019", "ben"], "home", "cannot be called ''"),
     "a line": (["a\nb=2019", "ben"], "home", r"cannot be called 'a\\nb'"),
     "right to left": (["a\u202eb=2019", "ben"], "home", "cannot be shown"),
@@ -479,6 +485,22 @@ def test_the_command_says_what_each_library_has(household: dict[str, Path], tmp_
     )  # a part is cut off
     answer = run("merge", household["2019"], "-o", "third")
     assert answer.returncode == 2 and answer.stdout == "" and answer.stderr.count("\n") == 1
+
+
+def test_results_in_a_bucket_are_merged_by_their_urls(
+    household: dict[str, Path], s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAKEOUT_INDEX_MIRRORS", str(tmp_path / "mirrors"))
+    url = f"s3://{s3.bucket()}/results/eva"
+    scan(household["2019"].parent.parent / "in/2019", url, SEQUENTIAL)
+    report = merge_results([url, household["ben"]], tmp_path / "home")
+    assert [(each["library"], each["results"]) for each in report["merged"]] == [
+        ("ben", str(household["ben"])),
+        ("eva", url),
+    ]
+    assert report["inputs"] == [url, str(household["ben"])]
+    assert verify(tmp_path / "home")["damaged"] == 0
+    assert merge_results([f"{url}/", household["ben"]], tmp_path / "home")["mode"] == "unchanged"
 
 
 def test_a_folder_with_an_equals_sign_is_a_folder(household: dict[str, Path], tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ TABLES: dict[str, tuple[str, dict[str, str], list[str]]] = {
         "In merged results: the libraries, and what each has that the others do not; empty in those of a scan",
         {
             "library": "Name",
-            "results": "Folder of the results that were merged",
+            "results": "Folder or URL of the results that were merged",
             "scanned_at": "When it was scanned, UTC",
             "files": "Files listed",
             "media": "Photos and videos; each is one of the next three",
