@@ -100,6 +100,13 @@ def test_exports_of_a_household_become_one_index(tmp_path: Path) -> None:
     assert len(rows(tmp_path / "results" / "all")) == 40
 
 
+@pytest.mark.parametrize("names", [("anna/Takeout", "ben/Takeout"), ("all", "ben")], ids=["alike", "all"])
+def test_exports_that_would_share_a_folder_of_results_are_not_scanned(tmp_path: Path, names: tuple[str, str]) -> None:
+    exports = [tmp_path / name for name in names]
+    run("sh", RECIPES / "household.sh", tmp_path / "results", *exports, statuses=(2,))
+    assert not (tmp_path / "results").exists()
+
+
 # SLURM: what sbatch is given is run here, by a batch system of one machine
 
 
