@@ -6,6 +6,7 @@
 # Before: push an image (Containerfile), and name it, the parts and the results in kustomization.yaml. Where pods have no role of
 # their own that opens the bucket, give them credentials, which stay in the cluster:
 #
+#     kubectl create namespace takeout-index
 #     kubectl -n takeout-index create secret generic takeout-index-bucket --from-literal=AWS_ACCESS_KEY_ID=... --from-literal=...
 #
 # More workers, or fewer, at any time: kubectl -n takeout-index scale deployment takeout-index-workers --replicas=50
