@@ -115,9 +115,9 @@ class Tasks:
 
     def _look(self) -> None:
         while not self._end.wait(LOOK_AT_TASKS):
-            if (module := sys.modules.get("distributed.scheduler")) is not None:
-                for scheduler in list(module.Scheduler._instances):
-                    self.most = max(self.most, len(scheduler.tasks))
+            module = sys.modules.get("distributed.scheduler")
+            if (kind := getattr(module, "Scheduler", None)) is not None:  # nor is it there while it is being imported
+                self.most = max([self.most, *(len(scheduler.tasks) for scheduler in list(kind._instances))])
 
     def __enter__(self) -> Tasks:
         self._thread.start()
