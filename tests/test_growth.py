@@ -14,12 +14,17 @@ from pipeline.api import write_plan
 from pipeline.audit import audit
 from pipeline.cluster import AHEAD
 from pipeline.item import Entry
+from pipeline.limits import NONE
 from pipeline.preparing import list_library, pair_library
 from pipeline.progress import Silent
+from pipeline.storage.archives import Stamp
 from pipeline.storage.earlier import Earlier
 from pipeline.storage.index import Index
+from pipeline.storage.known import GROUP, walk_known, writing
 from pipeline.storage.library import Library
+from pipeline.storage.parts import Part
 from pipeline.storage.results import Results
+from pipeline.storage.tars import TarMember
 
 FOLDER = 1_000  # photos in each
 NAME = "PXL_20230101_{:09}.jpg"
@@ -65,6 +70,25 @@ def test_a_listed_file_takes_few_bytes_until_all_is_planned(tmp_path: Path) -> N
     peak_of_planning(tmp_path / "first", 1_000)  # what is imported and cached meanwhile stays
     some, more = (peak_of_planning(tmp_path / str(photos), photos) for photos in (10_000, 20_000))
     assert (more - some) / (2 * 10_000) < PER_FILE
+
+
+def peak_of_listing(folder: Path, members: int) -> int:
+    """The most bytes that Python had at a time for listing a tgz of so many members that has been read before."""
+    part = Part("a.tgz", "/a.tgz", "tar", stamp=Stamp(1, members, 1))
+    with writing(str(folder), part, NONE) as known:
+        for number in range(members):
+            known.add(TarMember(f"Takeout/{NAME.format(number)}.json", 2, number, "file"), crc32=number, document=b"{}")
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in walk_known(str(folder), part)) == members
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_known_of_a_tgz_is_not_listed_all_at_once(tmp_path: Path) -> None:
+    peak_of_listing(tmp_path, 10)
+    assert peak_of_listing(tmp_path, 4 * GROUP) < 1.5 * peak_of_listing(tmp_path, GROUP)
 
 
 @pytest.mark.soak

@@ -13,7 +13,7 @@ import shutil
 import struct
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import accumulate
@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.item import Entry, stored_text
@@ -37,10 +38,11 @@ from pipeline.storage.published import Published
 from pipeline.storage.streams import Streamed
 from pipeline.storage.tars import TarMember
 from pipeline.takeout.names import classify_name
-from pipeline.takeout.parts import paths_in_export
+from pipeline.takeout.parts import is_path_in_export, paths_in_export
 
 #: Rows, and bytes of JSON, of one row group, which is what is read for one of them; and groups kept in memory.
-GROUP, GROUP_BYTES, GROUPS = 256, 4 << 20, 16
+#: The directory of a file has 50 kB for each group.
+GROUP, GROUP_BYTES, GROUPS = 1024, 4 << 20, 16
 
 #: Hard links to hard links that are followed.
 MOST_LINKS = 8
@@ -222,31 +224,67 @@ def progress(folder: str, part: Part) -> tuple[int, int]:
 
 
 def walk_known(folder: str, part: Part) -> Iterator[Entry | Refused]:
-    """Every file of a part, in the archive's order; and, as Refused under the archive's own name, what is wrong with it."""
+    """Every file of a part, in the archive's order; and, as Refused under the archive's own name, what is wrong with it.
+
+    Rows are read twice, some at a time: a link may stand for what comes later. Where all names begin with Takeout, as they do
+    in what Google makes, none is kept meanwhile."""
     with pq.ParquetFile(_path(folder, part)) as file:
-        rows = file.read(columns=_LISTED, use_threads=False).to_pylist()
-    if damage := [row["reason"] for row in rows if row["state"] == "part"]:
-        yield refused_part(part, damage)
-    rows = [row for row in rows if row["state"] != "part"]  # which come last
-    names = [os.fsdecode(row["member"]) for row in rows]
-    places = {name: at for at, name in enumerate(names)}  # what a name stands for in the end
-    targets = {name: os.fsdecode(rows[at]["target"]) for name, at in places.items() if rows[at]["state"] == "hard link"}
-    for at, (path, row) in enumerate(zip(paths_in_export(names), rows, strict=True)):
-        name, found = names[at], row
-        if row["state"] == "hard link":
-            name = linked_name(os.fsdecode(row["target"]), targets)
-            if name in targets or name not in places:
-                yield Refused(path, part.name, "ignored", LINK_TO_NOTHING)
-                continue
-            at = places[name]
-            found = rows[at]
-        if found["state"] is not None:
-            yield Refused(path, part.name, found["state"], found["reason"], found["size"])
-        elif found is not row and not is_alike(path, name):
-            yield Refused(path, part.name, "unreadable", f"{LINK_ASTRAY}, {name}")
-        else:
-            crc32 = None if found["crc32"] is None else int(found["crc32"], 16)
-            yield Entry(path, part.name, found["size"], row["modified_ns"], crc32, at)
+        odd = [row for batch in _batches(file, "state", "member", "reason", "target") for row in _odd(batch)]
+        if damage := [row["reason"] for row in odd if row["state"] == "part"]:
+            yield refused_part(part, damage)
+        linked = {row[name] for row in odd if row["state"] == "hard link" for name in ("member", "target")}
+        places = _last(file, linked) if linked else {}  # what a name stands for in the end
+        targets = {name: os.fsdecode(row["target"]) for name, (_, row) in places.items() if row["state"] == "hard link"}
+        for path, (at, row) in zip(_paths(file), _rows(file), strict=True):
+            name, place, found = os.fsdecode(row["member"]), at, row
+            if row["state"] == "hard link":
+                name = linked_name(os.fsdecode(row["target"]), targets)
+                if name in targets or name not in places:
+                    yield Refused(path, part.name, "ignored", LINK_TO_NOTHING)
+                    continue
+                place, found = places[name]
+            if found["state"] is not None:
+                yield Refused(path, part.name, found["state"], found["reason"], found["size"])
+            elif found is not row and not is_alike(path, name):
+                yield Refused(path, part.name, "unreadable", f"{LINK_ASTRAY}, {name}")
+            else:
+                crc32 = None if found["crc32"] is None else int(found["crc32"], 16)
+                yield Entry(path, part.name, found["size"], row["modified_ns"], crc32, place)
+
+
+def _batches(file: pq.ParquetFile, *columns: str) -> Iterator[pa.RecordBatch]:
+    return file.iter_batches(GROUP, columns=list(columns), use_threads=False)
+
+
+def _odd(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Of some rows, the hard links and what is wrong with the archive."""
+    return batch.filter(pc.is_in(batch.column("state"), pa.array(["part", "hard link"]))).to_pylist()
+
+
+def _rows(file: pq.ParquetFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The members of a part, with their places in it."""
+    for at, row in enumerate(row for batch in _batches(file, *_LISTED) for row in batch.to_pylist()):
+        if row["state"] != "part":  # those come last
+            yield at, row
+
+
+def _last(file: pq.ParquetFile, names: Set[bytes]) -> dict[str, tuple[int, dict[str, Any]]]:
+    """The last row of each of these names, and its place."""
+    return {os.fsdecode(row["member"]): (at, row) for at, row in _rows(file) if row["member"] in names}
+
+
+def _paths(file: pq.ParquetFile) -> Iterator[str]:
+    """The paths in the export of the members of a part."""
+
+    def names() -> Iterator[str]:
+        for batch in _batches(file, "member", "state"):
+            for name, state in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                if state != "part":
+                    yield os.fsdecode(name)
+
+    if all(map(is_path_in_export, names())):
+        return names()
+    return iter(paths_in_export(list(names())))
 
 
 def linked_name(target: str, targets: Mapping[str, str]) -> str:
@@ -321,6 +359,7 @@ def forget() -> None:
     """Close what is open, and free what was read."""
     _group.cache_clear()
     _file.cache_clear()
+    _footer.cache_clear()
 
 
 @lru_cache(maxsize=GROUPS)
@@ -329,8 +368,20 @@ def _group(path: str, modified_ns: int, number: int, columns: tuple[str, ...], t
 
 
 @lru_cache(maxsize=min(64, most_open()))
-def _file(path: str, _modified_ns: int, _thread: int) -> tuple[pq.ParquetFile, list[int]]:
-    """The open file, and where its row groups begin. Its footer is parsed once per thread, as threads cannot share it."""
-    file = pq.ParquetFile(path)
-    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
-    return file, [0, *accumulate(sizes)]
+def _file(path: str, modified_ns: int, _thread: int) -> tuple[pq.ParquetFile, list[int]]:
+    """The open file, which threads cannot share, and where its row groups begin."""
+    with _parsing:
+        metadata, starts = _footer(path, modified_ns)
+    return pq.ParquetFile(path, metadata=metadata), starts
+
+
+#: Parses the footer of a file but once, whichever threads ask for it.
+_parsing = threading.Lock()
+
+
+@lru_cache(maxsize=min(64, most_open()))
+def _footer(path: str, _modified_ns: int) -> tuple[pq.FileMetaData, list[int]]:
+    """What a file's end says of all row groups, and where they begin."""
+    metadata = pq.read_metadata(path)
+    sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    return metadata, [0, *accumulate(sizes)]

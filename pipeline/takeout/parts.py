@@ -41,6 +41,15 @@ def prefix_of(root: str) -> str:
     return f"Takeout/{components[-1]}/" if _CONTAINERS.fullmatch(components[-1]) else "Takeout/"
 
 
+def is_path_in_export(name: str) -> bool:
+    """A name in an archive that is the path inside the export where all others are, too.
+
+    >>> is_path_in_export("Takeout/P/b.jpg"), is_path_in_export("./Takeout/P/b.jpg")
+    (True, False)
+    """
+    return name.startswith("Takeout/")
+
+
 def paths_in_export(names: Sequence[str]) -> Sequence[str]:
     """The paths inside the export of the members of one archive, as those of the same files in a folder.
 
@@ -51,7 +60,7 @@ def paths_in_export(names: Sequence[str]) -> Sequence[str]:
     >>> paths_in_export(["./Takeout/a.jpg", "./readme.txt", "../Takeout/a.jpg"])
     ['Takeout/a.jpg', 'readme.txt', '../Takeout/a.jpg']
     """
-    if all(name.startswith("Takeout/") for name in names):
+    if all(map(is_path_in_export, names)):
         return names
     names = [_undotted(name) for name in names]
     folders = dict.fromkeys(name.rpartition("/")[0] for name in names)
