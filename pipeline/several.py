@@ -6,6 +6,7 @@ A library's name is part of what a file is known by: two libraries may have the 
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,8 @@ def library_names(given: Sequence[Given], before: Mapping[str, str]) -> list[str
     names: list[str | None] = []
     for each, name in zip(given, apart, strict=True):
         if each.libraries is None:
-            names.append(each.name if each.name is not None else before.get(each.place, name))
+            chosen = each.name if each.name is not None else before.get(each.place, name)
+            names.append(unicodedata.normalize("NFC", chosen))  # one name, whichever system has written it
         elif each.name is None:
             names.append(None)
         else:

@@ -333,6 +333,7 @@ REFUSED = {
     "one library": (["2019"], "home", "but one library"),
     "the same twice": (["2019", "x=./2019"], "home", "given twice"),
     "two of one name": (["x=2019", "x=ben"], "home", "two libraries are called x"),
+    "two that look alike": (["\u00e9=2019", "e\u0301=ben"], "home", "two libraries are called \u00e9"),
     "no results": (["2019", "nothing"], "home", "no results of a scan"),
     "no folder": (["2019", "missing"], "home", "there is no folder"),
     "one of them": (["2019", "ben"], "ben", "one of the results"),
