@@ -24,6 +24,10 @@ from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
 _OF_RESULTS = ("run.json", "index.sqlite", "datapackage.json")
 
 
+#: Begins the URL of a file of this machine.
+_FILE = "file://"
+
+
 class InputError(UsageError):
     """An INPUT that cannot be used as given."""
 
@@ -252,9 +256,15 @@ def _without_repeated(paths: list[str]) -> tuple[list[Part], list[str]]:
 
 
 def real_path(given: str | os.PathLike[str]) -> str:
-    """A path as people give it, absolute, with links and ``~`` resolved. Raises InputError if it is none."""
+    """A path as people give it, absolute, with links and ``~`` resolved; also as a ``file://`` URL (RFC 8089). Raises
+    InputError if it is none."""
     if not os.fspath(given):
         raise InputError("an empty path was given")
+    if os.fspath(given)[: len(_FILE)].lower() == _FILE:
+        host, slash, path = os.fspath(given)[len(_FILE) :].partition("/")
+        if not slash or host not in ("", "localhost"):
+            raise InputError(f"{_shown(given)} names no file of this machine: file:///path does")
+        given = "/" + _unquoted(path)
     if "\0" in os.fspath(given):
         raise InputError(f"{_shown(given)} is no path")
     try:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.item import Entry, stored_text
 from pipeline.problems import MediaError
 from pipeline.storage.library import Library, opened
-from pipeline.storage.parts import InputError, Refused, part_of, source_of, why_closed
+from pipeline.storage.parts import InputError, Refused, part_of, real_path, source_of, why_closed
 
 
 def tree(root: Path, *paths: str) -> Path:
@@ -32,6 +32,15 @@ def listed(*roots: Path) -> dict[str, Entry | Refused]:
 def test_a_file_has_the_same_path_wherever_the_user_points(tmp_path: Path, given: str) -> None:
     tree(tmp_path, "Takeout/Google Photos/Photos from 2020/a.jpg")
     assert list(listed(tmp_path / given)) == ["Takeout/Google Photos/Photos from 2020/a.jpg"]
+
+
+def test_a_place_may_be_the_url_of_a_file_of_this_machine(tmp_path: Path) -> None:
+    (folder := tmp_path / "a folder").mkdir()
+    for given in (folder.as_uri(), f"FILE://localhost{tmp_path}/a%20folder"):
+        assert real_path(given) == str(folder)
+    for given in ("file://elsewhere/x", "file://"):
+        with pytest.raises(InputError, match="names no file of this machine"):
+            real_path(given)
 
 
 def test_archives_unpacked_side_by_side_are_parts(tmp_path: Path) -> None:
