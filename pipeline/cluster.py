@@ -773,6 +773,8 @@ def _with_workers(client: Any, whose: str, note: Callable[[str], None]) -> Any:
         except TimeoutError as error:
             advice = "start some (dask worker ADDRESS), or leave out --scheduler"
             raise ClusterError(f"{whose} has no workers: {advice}") from error
+        except OSError as error:
+            raise ClusterError(f"{whose} is gone: start it again, with workers, and then the same command") from error
     return client
 
 
