@@ -1,6 +1,7 @@
 """Libraries behind URLs, scanned over a real S3 API, SFTP and HTTP."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -10,7 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError
 
 from pipeline import Settings, open_library
 from pipeline.alone import Task, rows_alone
@@ -25,7 +28,7 @@ from pipeline.storage.library import Library
 from pipeline.storage.parts import InputError, Refused, part_of, source_of, why_closed
 from pipeline.synthetic import make_library
 from tests.conftest import Run, files_rows, media_rows, write_tree
-from tests.servers import S3, plain_http, rclone_serving
+from tests.servers import KEY, S3, SECRET, can_serve_folders, environment, plain_http, rclone_serving
 
 #: Columns in which the same library may differ: of where it is, and when an object was written.
 ELSEWHERE = {"part", "modified_at", "made_from"}
@@ -282,6 +285,8 @@ def test_parts_of_urls_and_paths_together_are_found_again_by_what_was_written_do
     [
         ("s3://no-such-bucket-here/x", "there is no such bucket, folder or file"),
         ("s3://key:secret@bucket/x", "a password in a URL"),
+        ("s3://", "names no bucket"),
+        ("s3:///x", "names no bucket"),
         ("nowhere://x/y", "no such URLs can be read"),
         ("http://127.0.0.1:1/x.zip", "cannot be reached"),
         ("s3://bucket/in s3://bucket/in/", "given twice"),
@@ -305,6 +310,64 @@ def test_what_is_denied_and_what_is_not_installed_is_said(
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(UsageError, match=r"takeout-index\[gs\]"):
         Library.of(["gs://bucket/x"])
+
+
+@pytest.mark.skipif(not can_serve_folders(), reason="rclone is not installed")
+def test_a_service_that_gives_the_check_sum_of_all_with_a_piece_is_read(
+    uploaded: Upload, run: Run, tmp_path: Path
+) -> None:
+    zips = uploaded("zip")
+    (tmp_path / "store" / "bucket").mkdir(parents=True)
+    with rclone_serving("s3", tmp_path / "store", "--auth-key", f"{KEY},{SECRET}") as port:
+        address = f"http://127.0.0.1:{port}"
+        client = boto3.client(
+            "s3", endpoint_url=address, aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1"
+        )
+        for path in zips.local.iterdir():
+            client.put_object(Bucket="bucket", Key=path.name, Body=path.read_bytes(), ChecksumAlgorithm="CRC32")
+        environ = os.environ | environment(address)
+        done = run("scan", "s3://bucket", "-o", "out", "--mode", "sequential", env=environ)
+        assert done.returncode == 3, done.stderr
+        assert differences(tmp_path / "out", zips.results) == []
+        chosen = environ | {"AWS_RESPONSE_CHECKSUM_VALIDATION": "when_supported"}
+        refused = run("scan", "s3://bucket", "-o", "other", env=chosen)
+        assert refused.returncode == 2
+        assert "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required" in refused.stderr
+
+
+def test_what_the_users_configuration_says_of_a_service_counts_beside_ours(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    bucket = s3.bucket()
+    s3.put(bucket, "takeout-001.zip", b"PK\5\6" + bytes(18))
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_supported")
+    told = {"endpoint_url": s3.environment["AWS_ENDPOINT_URL"], "config_kwargs": {"user_agent_extra": "anna"}}
+    monkeypatch.setitem(fsspec.config.conf, "s3", told)
+    remote._filesystem.cache_clear()
+    try:
+        assert Library.of([f"s3://{bucket}"]).parts
+        config = remote.filesystem(f"s3://{bucket}")[0].config_kwargs
+    finally:
+        remote._filesystem.cache_clear()
+    assert config["user_agent_extra"] == "anna"
+    assert config["read_timeout"] == remote.SILENT
+    assert config["request_checksum_calculation"] == "when_required"
+    assert "response_checksum_validation" not in config
+
+
+def test_without_credentials_nothing_is_tried_again(s3: S3, run: Run, tmp_path: Path) -> None:
+    assert not remote.is_passing(NoCredentialsError())
+    without = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    without |= {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    without["AWS_ENDPOINT_URL"] = s3.environment["AWS_ENDPOINT_URL"]
+    for environ, said in ((without, "there are no credentials"), (without | {"AWS_PROFILE": "nobody"}, "nobody")):
+        for places in (("s3://bucket/x", "-o", "out"), (str(tmp_path), "-o", "s3://bucket/x")):
+            done = run("scan", *places, env=environ)
+            assert done.returncode in (1, 2)
+            assert said in done.stderr.splitlines()[-1]
+    assert s3.proxy.requests == 0
 
 
 def test_whatever_else_reads_a_library_reads_one_behind_urls(

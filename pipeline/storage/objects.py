@@ -399,6 +399,8 @@ def parts_at(given: str) -> list[Part]:
     shown = remote.shown_url(given)
     bare, query = _without_query(given)
     url = bare.rstrip("/")
+    if not url.partition("://")[2].partition("/")[0]:
+        raise InputError(f"cannot read {shown}: it names no bucket or host: s3://bucket/takeouts is one for a library")
     try:
         if url.partition("://")[0].lower() in remote.READ_ONLY:
             return [_archive_at(url, query)]
@@ -408,9 +410,7 @@ def parts_at(given: str) -> list[Part]:
     except IsADirectoryError as error:
         raise InputError(f"cannot read {shown}: it is a folder") from error
     except PermissionError as error:
-        raise InputError(
-            f"cannot read {shown}: access is denied: are the credentials those for it? (docs/how-to/object-storage.md)"
-        ) from error
+        raise InputError(f"cannot read {shown}: {error.strerror}") from error
     except MediaError as error:
         raise InputError(f"cannot read {shown}: {error.message}") from error
     except OSError as error:

@@ -118,7 +118,7 @@ def _filesystem(scheme: str, place: str, _process: int) -> Any:
     try:
         kind = fsspec.get_filesystem_class(scheme)
         options: dict[str, Any] = kind._get_kwargs_from_urls(f"{scheme}://{place}/") if place else {}
-        options |= _options(scheme)
+        options |= _options(scheme, fsspec.config.apply_config(kind, {}))
         files = kind(**options)
     except ImportError as error:
         extra = EXTRAS.get(scheme)
@@ -129,20 +129,43 @@ def _filesystem(scheme: str, place: str, _process: int) -> Any:
     return files
 
 
-def _options(scheme: str) -> dict[str, Any]:
-    """How a service is asked: nothing is kept of listings, nothing waits for ever, nothing tries again but `retrying`."""
+def _options(scheme: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """How a service is asked: nothing is kept of listings, nothing waits for ever, nothing tries again but `retrying`.
+
+    What is `chosen` in fsspec's configuration counts: there it would be replaced as a whole."""
     if scheme in ("s3", "s3a"):
-        retries = {"max_attempts": 0}
-        config = {"connect_timeout": CONNECTED, "read_timeout": SILENT, "retries": retries}
-        return {"use_listings_cache": False, "config_kwargs": config | {"max_pool_connections": CONNECTIONS}}
+        config: dict[str, Any] = {"connect_timeout": CONNECTED, "read_timeout": SILENT, "retries": {"max_attempts": 0}}
+        config |= {"max_pool_connections": CONNECTIONS} | _check_sums(chosen.get("profile"))
+        return {"use_listings_cache": False, "config_kwargs": config | _mapping(chosen.get("config_kwargs"))}
     if scheme in READ_ONLY:
         import aiohttp
 
-        return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_connect=CONNECTED, sock_read=SILENT)}}
+        timeout = {"timeout": aiohttp.ClientTimeout(sock_connect=CONNECTED, sock_read=SILENT)}
+        return {"client_kwargs": timeout | _mapping(chosen.get("client_kwargs"))}
     if scheme in _BY_SSH:
         waits = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout", "channel_timeout"), CONNECTED)
         return {"skip_instance_cache": True, "host_key_policy": _known_hosts()} | waits
     return {"use_listings_cache": False} if scheme in EXTRAS else {}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _check_sums(profile: str | None) -> dict[str, str]:
+    """Whether check sums of S3's own are asked for and sent, where the user has not chosen. Many another service does not know
+    them, or gives that of the whole object with a piece of it. Ours are in the manifest, and each request is signed."""
+    import botocore.exceptions
+    import botocore.session
+
+    names = ("request_checksum_calculation", "response_checksum_validation")
+    known = botocore.session.Session(
+        {name: (name, f"AWS_{name.upper()}", None, None) for name in names}, profile=profile
+    )
+    try:
+        return {name: "when_required" for name in names if known.get_config_variable(name) is None}
+    except botocore.exceptions.BotoCoreError as error:  # there is no such profile
+        raise UsageError(f"s3:// cannot be asked: {error}") from error
 
 
 def _known_hosts() -> Any:
@@ -242,9 +265,21 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _PASSING
     # Of libraries that have errors of their own for what was cut short on the way.
-    return type(error).__module__.partition(".")[0] in _LIBRARIES
+    return type(error).__name__ not in _UNCONFIGURED and type(error).__module__.partition(".")[0] in _LIBRARIES
 
 
+#: Errors of theirs of what the user has told them, or has not: it is the same another time.
+_UNCONFIGURED = {
+    "ConfigParseError",
+    "NoCredentialsError",
+    "NoRegionError",
+    "ParamValidationError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "SSOTokenLoadError",
+    "TokenRetrievalError",
+    "UnauthorizedSSOTokenError",
+}
 _LIBRARIES = ("aiohttp", "botocore", "aiobotocore", "paramiko", "azure", "gcsfs")
 
 
@@ -272,7 +307,9 @@ def as_os_error(error: Exception) -> OSError:
     if status is None and is_unreachable(error):  # which fsspec's HTTP calls a file that is not there
         return ConnectionError(errno.ECONNREFUSED, "the server cannot be reached")
     if status in (401, 403) or (status is None and isinstance(error, PermissionError)):
-        return PermissionError(errno.EACCES, "access is denied: are the credentials those for it?")
+        return PermissionError(
+            errno.EACCES, "access is denied: are the credentials those for it? (docs/how-to/object-storage.md)"
+        )
     if status == 404 or (status is None and isinstance(error, FileNotFoundError)):
         return FileNotFoundError(errno.ENOENT, "it is not there")
     if isinstance(error, OSError) and error.errno is not None and error.errno != errno.EIO:
@@ -282,6 +319,15 @@ def as_os_error(error: Exception) -> OSError:
     # What aiohttp says holds the whole URL, which may be signed.
     if type(error).__name__ == "ClientPayloadError":
         return OSError(errno.EIO, "the answer was cut short")
+    if type(error).__name__ == "NoCredentialsError":
+        text = "there are no credentials: docs/how-to/object-storage.md says where they are looked for"
+        return PermissionError(errno.EACCES, text)
+    if type(error).__name__ == "FlexibleChecksumError":
+        return OSError(
+            errno.EIO,
+            "the check sum that came is another than that of what came with it: "
+            "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required leaves it out",
+        )
     text = "" if type(error).__module__.startswith("aiohttp") else " ".join(str(error).split())[:200]
     return OSError(errno.EIO, text or type(error).__name__)
 
