@@ -611,9 +611,9 @@ def browse(
 
 @app.command(short_help="Make a small Takeout, scan it, say what to look at.")
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where the library and its results go.")] = Path(
-        "results/demo"
-    ),
+    place: Annotated[
+        str, typer.Option("-o", "--output", help="Where the library and its results go.")
+    ] = "results/demo",
     files: Annotated[int, typer.Option(help="Photos and videos in the synthetic library.", min=1)] = 400,
     mode: Annotated[str | None, typer.Option(help="auto, sequential or parallel. Default: parallel.")] = None,
     as_json: AsJson = False,
@@ -630,6 +630,9 @@ def demo(
         from pipeline.problems import OutputError, UsageError
         from pipeline.synthetic import make_library
 
+        if "://" in place:
+            raise UsageError(f"{place} is a URL: give a folder with -o")
+        output = Path(place)
         settings = _settings({"mode": mode}, None, defaults={"mode": "parallel"})
         library, results = output / "library", output / "index"
         if output.exists() and not output.is_dir():

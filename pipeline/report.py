@@ -80,6 +80,7 @@ def report(
 
 def _target(library: Library, output: str | os.PathLike[str] | None, force: bool) -> Path:
     """Where the report goes, if it may go there."""
+    real_path(library.folder if output is None else output)  # it is none that cannot be written
     path = Path(output).expanduser() if output is not None else library.folder / REPORT
     if path.is_dir():
         path = path / REPORT

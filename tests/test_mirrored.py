@@ -319,6 +319,8 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(
         scan(small, f"s3://{bucket}/photos", SEQUENTIAL)
     with pytest.raises(UsageError, match="can only be read"):
         scan(small, "https://example.org/results", SEQUENTIAL)
+    with pytest.raises(UsageError, match="is no URL"):
+        scan(small, "s3://[bucket/results", SEQUENTIAL)
     with pytest.raises(UsageError, match="holds no results"):
         pipeline.open_library(f"s3://{bucket}/photos")
     s3.put(bucket, "many/one/run.json", b"{}")
@@ -337,6 +339,31 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(
     assert done.returncode == 1
     assert "credentials" in done.stderr
     assert "wrong" not in done.stderr
+
+
+def test_what_is_written_to_a_folder_alone_is_not_written_to_one_that_is_called_like_a_url(
+    s3: S3, library: Path, small: Path, run: Run, tmp_path: Path
+) -> None:
+    bucket = s3.bucket()
+    url = f"s3://{bucket}/results"
+    scan(library, url, SEQUENTIAL)
+    scan(small, tmp_path / "small", SEQUENTIAL)
+    merged = run("merge", f"one={url}", "small", "-o", "merged", "--json")
+    assert merged.returncode in (0, 3), merged.stderr
+    assert {each["results"] for each in json.loads(merged.stdout)["merged"]} == {url, str(tmp_path / "small")}
+    before = objects(s3, bucket)
+    for command in (
+        ["merge", url, "small"],
+        ["export", url],
+        ["report", url],
+        ["bench", str(small)],
+        ["demo"],
+    ):
+        done = run(*command, "-o", f"s3://{bucket}/other.csv")
+        assert done.returncode == 2, command
+        assert "s3://" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "s3:").exists()
+    assert objects(s3, bucket) == before
 
 
 def test_results_that_are_not_whole_are_told_of_and_made_whole_by_a_scan(

@@ -80,7 +80,11 @@ class Mirror:
     def of(cls, url: str, mirrors: str = "") -> Mirror:
         """The mirror of results at a URL, in `mirrors` or where those of this user are. Raises UsageError if there is no such
         place."""
-        if not urlsplit(url := url.rstrip("/")).netloc:
+        try:
+            named = urlsplit(url := url.rstrip("/")).netloc
+        except ValueError as error:
+            raise UsageError(f"{url} is no URL: {error}") from error
+        if not named:
             raise UsageError(f"{url}// names no bucket: {url}//bucket/results is one for results")
         name = re.sub(r"[^\w.-]+", "-", url.rpartition("/")[2]).strip(".-")[:60] or "results"
         digest = hashlib.blake2b(url.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()

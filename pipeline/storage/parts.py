@@ -265,6 +265,8 @@ def real_path(given: str | os.PathLike[str]) -> str:
         if not slash or host not in ("", "localhost"):
             raise InputError(f"{_shown(given)} names no file of this machine: file:///path does")
         given = "/" + _unquoted(path)
+    if _is_url(given):
+        raise InputError(f"{shown_input(given)} is a URL: this has to be a folder or file of this machine")
     if "\0" in os.fspath(given):
         raise InputError(f"{_shown(given)} is no path")
     try:
