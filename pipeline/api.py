@@ -274,6 +274,7 @@ def _read(
         listed, damaged = listing.count, {file.path for file in listing.files if file.path == file.part}
         del plan, listing  # all of it is on the disk now, and as large as the library
         give_back()
+        index.expect(media)
         watch.step(f"starting ({mode})")
         with clock.stage("start"):
             if mode != "sequential":

@@ -39,6 +39,9 @@ BATCH = 10_000
 PAGE = 16384
 #: Pages that SQLite keeps in memory, in KiB: while rows are only added, beside the workers; and then, when they are gone.
 CACHE_WHILE_FILLED, CACHE_AFTERWARDS = 8 << 10, 32 << 10
+#: Bytes more for each row that is expected, and KiB at most: the key by file_id is filled at random, so that for each row
+#: another of its pages would be read and written again.
+CACHED_PER_ROW, CACHED_AT_MOST = 40, 256 << 10
 #: Bytes of the file that are then read where they are in the page cache, and not copied for each of thirty indexes.
 MAPPED = 64 << 20
 #: Positions whose places are found at a time.
@@ -289,6 +292,11 @@ class Index:
         self._db.execute("CREATE TEMP TABLE elsewhere (album_id INTEGER, file_id TEXT)")
         self._db.execute("CREATE TEMP TABLE portraits (file_id TEXT, name TEXT)")
         self._db.execute("BEGIN")
+
+    def expect(self, media: int) -> None:
+        """So many rows will be added."""
+        kib = min(CACHE_WHILE_FILLED + media * CACHED_PER_ROW // 1024, CACHED_AT_MOST)
+        self._db.execute(f"PRAGMA cache_size = -{kib}")
 
     def add_albums(self, albums: Iterable[Album], aliases: Mapping[str, str]) -> None:
         """Enter the albums; must precede the media in them. `aliases` are other spellings of the paths of folders."""
