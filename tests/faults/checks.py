@@ -191,6 +191,11 @@ def open_to_others(folder: Path) -> list[bytes]:
     return [path for path, state in names if not stat.S_ISLNK(state.st_mode) and state.st_mode & 0o077]
 
 
+def ports_of_this_process() -> set[int]:
+    """The ports that it listens at."""
+    return {each.laddr.port for each in psutil.Process().net_connections("inet") if each.status == psutil.CONN_LISTEN}
+
+
 def listening(processes: Iterable[psutil.Process]) -> set[str]:
     """The addresses at which some processes wait for connections."""
     found = set()

@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pipeline import Settings
@@ -22,6 +21,7 @@ from tests.faults.checks import (
     listening,
     nothing_left,
     open_to_others,
+    ports_of_this_process,
     processes_of,
     same_tables,
     traced,
@@ -95,10 +95,9 @@ def as_stranger(address: str, folder: Path) -> str:
 def test_another_user_of_the_machine_can_neither_connect_nor_run_anything(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir(mode=0o700)
+    before = ports_of_this_process()  # servers of other tests
     with local_cluster(1, scratch):
-        ports = {
-            each.laddr.port for each in psutil.Process().net_connections("inet") if each.status == psutil.CONN_LISTEN
-        }
+        ports = ports_of_this_process() - before
         assert ports
         for port in ports:
             for protocol in ("tcp", "tls"):  # with a certificate of their own, too
