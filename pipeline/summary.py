@@ -103,15 +103,7 @@ def print_report(report: Mapping[str, Any]) -> None:
         speed = f"{report['files_per_s'] or 0:,.0f} files/s, {report['mb_per_s'] or 0:,.0f} MB/s"
         seconds += f", {report['mode']}: {speed} while reading"
     console.print(seconds)
-    console.print(f"results: {shown(report['output'])}", soft_wrap=True)
-    if report["problem_files"]:
-        console.print(
-            f"{report['problem_files']:,} {'file has' if report['problem_files'] == 1 else 'files have'} problems: "
-            "see the table problems in index.sqlite",
-            soft_wrap=True,
-        )
-    for line in _looks(report):
-        console.print(shown(line), soft_wrap=True)
+    _print_results(console, report)
 
 
 def print_merged(report: Mapping[str, Any]) -> None:
@@ -135,6 +127,11 @@ def print_merged(report: Mapping[str, Any]) -> None:
     console.print(
         "nothing had changed" if report["mode"] == "unchanged" else f"{clock(seconds)} in all ({seconds:.2f} s)"
     )
+    _print_results(console, report)
+
+
+def _print_results(console: Console, report: Mapping[str, Any]) -> None:
+    """Where the results are, how many files have problems, and how to look at them."""
     console.print(f"results: {shown(report['output'])}", soft_wrap=True)
     if report["problem_files"]:
         console.print(

@@ -21,8 +21,8 @@ from pipeline.limits import progress
 from pipeline.problems import MediaError, RunError
 from pipeline.storage import remote
 from pipeline.storage.archives import Stamp, form_of_bytes, is_archive_name
-from pipeline.storage.parts import InputError, Part, Refused, folder_parts
-from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
+from pipeline.storage.parts import OF_RESULTS, InputError, Part, Refused, folder_parts
+from pipeline.takeout.parts import SEARCHED, export_of, is_takeout
 
 if TYPE_CHECKING:
     from pipeline.problems import Problem
@@ -448,7 +448,7 @@ def _parts_below(url: str) -> list[Part]:
         return [_archive_at(url)]
     above = remote.folder_of(url)
     names = {each.name for each in above}
-    if {"run.json", "index.sqlite", "datapackage.json"} <= names:
+    if names.issuperset(OF_RESULTS):
         raise InputError(f"{url} holds the results of a scan: give the Takeout that is to be scanned")
     in_takeout = any(is_takeout(step) for step in url.split("/")[-SEARCHED:])
     beside = [
@@ -458,33 +458,16 @@ def _parts_below(url: str) -> list[Part]:
     ]
     with ThreadPoolExecutor(8) as pool:
         archives = list(pool.map(lambda name: _archive_at(remote.join(url, name)), beside))
+
+    def children(place: str) -> list[str]:
+        listed = above if place == url else remote.folder_of(place)
+        return sorted(each.name for each in listed if each.kind == "directory")
+
     folders = [
         Part("", each.root, prefix=each.prefix, without=each.without | frozenset(beside)) if each.root == url else each
-        for each in _folders_below(url, above)
+        for each in folder_parts(url, children)
     ]
     return [*folders, *archives]
-
-
-def _folders_below(url: str, above: Sequence[remote.Listed]) -> Iterator[Part]:
-    roots: dict[str, str] = {}
-    if not is_takeout(url.rpartition("/")[2]):
-        for found in _takeouts_below(url, above):
-            holder, _, name = f"{url}/{found}".rpartition("/")
-            if name == "Takeout":
-                roots[holder] = ""
-            else:
-                roots[f"{holder}/{name}"] = "Takeout/"
-    roots.setdefault(url, prefix_of(url))
-    yield from folder_parts(roots)
-
-
-def _takeouts_below(url: str, listed: Sequence[remote.Listed], depth: int = SEARCHED) -> Iterator[str]:
-    for child in sorted(each.name for each in listed if each.kind == "directory"):
-        if is_takeout(child):
-            yield child
-        elif depth > 1:
-            below = remote.join(url, child)
-            yield from (f"{child}/{found}" for found in _takeouts_below(below, remote.folder_of(below), depth - 1))
 
 
 def why_gone(part: Part) -> OSError | None:

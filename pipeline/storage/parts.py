@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import permutations
@@ -21,7 +21,7 @@ from pipeline.storage.remote import is_url
 from pipeline.takeout.parts import SEARCHED, export_of, is_takeout, prefix_of
 
 #: Names in a folder of results that no Takeout has together.
-_OF_RESULTS = ("run.json", "index.sqlite", "datapackage.json")
+OF_RESULTS = ("run.json", "index.sqlite", "datapackage.json")
 
 
 #: Begins the URL of a file of this machine.
@@ -117,7 +117,7 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
                 f"{_shown(given)} is not a folder, nor a zip, tgz or tar archive: "
                 "give a Takeout as it was downloaded, or unpacked"
             )
-        if all(os.path.lexists(f"{root}/{name}") for name in _OF_RESULTS):
+        if all(os.path.lexists(f"{root}/{name}") for name in OF_RESULTS):
             raise InputError(f"{_shown(given)} holds the results of a scan: give the Takeout that is to be scanned")
         if root in folders:
             raise InputError(f"{_shown(given)} is given twice")
@@ -134,7 +134,7 @@ def parts_of(inputs: Sequence[str | os.PathLike[str]]) -> tuple[list[Part], list
             replace(part, without=part.without | {path[len(root) + 1 :] for path in beside})
             if part.root == root
             else part
-            for part in _folder_parts(root)
+            for part in folder_parts(root)
         )
     found, repeated = _without_repeated(list(archives))
     parts.extend(found)
@@ -310,17 +310,19 @@ def _child_folders(root: str) -> list[str]:
         return []  # the walk lists it as unreadable
 
 
-def _takeouts_below(root: str, depth: int = SEARCHED) -> Iterator[str]:
+def _takeouts_below(root: str, children: Callable[[str], Iterable[str]], depth: int = SEARCHED) -> Iterator[str]:
     """Folders called Takeout, or nearly so, relative to `root`."""
-    for child in _child_folders(root):
+    for child in children(root):
         if is_takeout(child):
             yield child
         elif depth > 1:
-            yield from (f"{child}/{found}" for found in _takeouts_below(f"{root}/{child}", depth - 1))
+            yield from (f"{child}/{found}" for found in _takeouts_below(f"{root}/{child}", children, depth - 1))
 
 
-def _folder_parts(root: str) -> Iterator[Part]:
+def folder_parts(root: str, children: Callable[[str], Iterable[str]] = _child_folders) -> Iterator[Part]:
     """The parts that a folder given as INPUT amounts to, with the path of each inside the export.
+
+    `root` is a path, or a URL without a slash at its end; `children` gives the names of the folders in one, in order.
 
     People give the folder that holds ``Takeout``, ``Takeout`` itself, ``Takeout/Google Photos``, or a folder in which
     several archives were unpacked side by side (``takeout-…-001/Takeout``, ``takeout-…-002/Takeout``; on a Mac ``Takeout``,
@@ -328,18 +330,13 @@ def _folder_parts(root: str) -> Iterator[Part]:
     """
     roots: dict[str, str] = {}
     if not is_takeout(root.rpartition("/")[2]):
-        for found in _takeouts_below(root):
+        for found in _takeouts_below(root, children):
             above, _, name = f"{root}/{found}".rpartition("/")
             if name == "Takeout":
                 roots[above] = ""
             else:
                 roots[f"{above}/{name}"] = "Takeout/"
     roots.setdefault(root, prefix_of(root))
-    yield from folder_parts(roots)
-
-
-def folder_parts(roots: Mapping[str, str]) -> Iterator[Part]:
-    """The parts that folders are, some of which lie in others, each with its path inside the export."""
     for each, prefix in sorted(roots.items()):
         inner = frozenset(other[len(each) + 1 :] for other in roots if other != each and is_inside(other, each))
         yield Part("", each, prefix=prefix, without=inner)
