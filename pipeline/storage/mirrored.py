@@ -219,10 +219,13 @@ class Mirror:
         for moved in _at_once(upload, sorted(missing, key=lambda name: -objects[name][1].size), self.url):
             watch.advance(1, moved, 0)
         if missing:
-            now = {name: stamp.size for name, stamp in remote.files_below(self.url).items()}
-            if gone := [name for name, (_, each) in objects.items() if now.get(name) != each.size]:
-                raise OSError(None, f"{gone[0]} is not there after it was written: does somebody else publish there?")
-        self._check_unchanged(before)
+            there_now = {name: stamp.size for name, stamp in remote.files_below(self.url).items()}
+            gone = [name for name, (_, each) in objects.items() if there_now.get(name) != each.size]
+        else:
+            gone = []
+        self._check_unchanged(before)  # first: another run removes what it does not know
+        if gone:
+            raise OSError(None, f"{gone[0]} is not there after it was written: does somebody else publish there?")
         remote.write_whole(remote.join(self.url, MANIFEST), data)
         # From here on the results are published. What is left to do, the next run does if this one dies.
         old = [name for name in there if _is_ours(name) and name not in objects]
