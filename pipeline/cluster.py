@@ -122,7 +122,7 @@ _LOCAL = {
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.event-loop-monitor-interval": "1s",
     "distributed.admin.low-level-log-length": 100,
-    "distributed.diagnostics.computations.max-history": 1,
+    "distributed.diagnostics.computations.max-history": 0,
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,

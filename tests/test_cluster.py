@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -169,10 +170,10 @@ def test_what_the_scheduler_knows_does_not_grow_with_the_library(tmp_path: Path)
 
 @dataclass(frozen=True)
 class Counting:
-    """Tasks that take no time."""
+    """Tasks that take a moment, so that the scheduler always has some: all that it notes is then of one busy time."""
 
     def __call__(self, references: Sequence[Any]) -> Any:
-        return db.from_sequence(references, npartitions=len(references)).map(len)
+        return db.from_sequence(references, npartitions=len(references)).map(count_slowly)
 
     reported = True
 
@@ -181,6 +182,11 @@ class Counting:
 
     def after_death(self, reference: Any, kind: str) -> Any:
         raise AssertionError(reference, kind)
+
+
+def count_slowly(reference: str) -> int:
+    time.sleep(0.02)
+    return len(reference)
 
 
 @dataclass(frozen=True)
