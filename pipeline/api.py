@@ -410,8 +410,11 @@ def admit(given: Existing, library: Library, shared: str, settings: Settings, wa
     from pipeline.fitness import Needs
     from pipeline.storage.seen import Token, roots
 
-    there = elsewhere_of(settings).there
-    given.admit(Needs(roots(library, there), Token.put(shared, there)), watch.note)
+    elsewhere = elsewhere_of(settings)
+    found = roots(library, elsewhere.there)
+    for pair in elsewhere.idle([*(root.here for root in found), shared]):
+        watch.note(f"--path-map {pair} says nothing of this scan: neither a part nor the results lie there")
+    given.admit(Needs(found, Token.put(shared, elsewhere.there)), watch.note)
 
 
 def elsewhere_of(settings: Settings) -> PathMap:

@@ -23,6 +23,7 @@ import ssl
 import sys
 import tempfile
 import time
+import uuid
 import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +39,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import dask
 import dask.config
 from dask.local import get_sync
+from dask.utils import key_split
 
 from pipeline.existing import NO_TLS, Tls, check_pem, why_refused
 from pipeline.forked import DiedError, Forked
@@ -848,6 +850,7 @@ def _computing(client: Any, crew: Existing | None) -> Compute:
         given_back: set[str] | None = None
         stranded: set[str] = set()
         first = 0
+        run = uuid.uuid4().hex
 
         def nthreads() -> dict[str, int]:
             there: dict[str, int] = client.nthreads() if crew is None else crew.nthreads()
@@ -870,12 +873,10 @@ def _computing(client: Any, crew: Existing | None) -> Compute:
         def compute_window(window: list[Any]) -> None:
             nonlocal first
             for workers, mine in [(None, window)] if crew is None else crew.crews(window):
-                # Under a name of its own, each would have another task wait for it, and that alone would have the rank.
-                with dask.config.set({"optimization.fuse.rename-keys": False}):
-                    tasks = build(mine).to_delayed()
-                ranks = defaultdict(int, {task.key: -(first + number) for number, task in enumerate(tasks)})
+                graph, keys = _numbered(build(mine), run, first)
+                ranks = defaultdict(int, {key: -(first + number) for number, key in enumerate(keys)})
                 with asking():
-                    futures = client.compute(tasks, priority=ranks.__getitem__, workers=workers)
+                    futures = client.get(graph, keys, sync=False, priority=ranks.__getitem__, workers=workers)
                 first += len(mine)
                 flights = (_Flight(future, each, workers) for future, each in zip(futures, mine, strict=True))
                 in_flight.update({flight.future.key: flight for flight in flights})
@@ -961,6 +962,24 @@ def _computing(client: Any, crew: Existing | None) -> Compute:
                     client.cancel([each.future for each in in_flight.values()])
 
     return compute
+
+
+def _numbered(bag: Any, run: str, first: int) -> tuple[dict[Any, Any], list[Any]]:
+    """The graph of a bag, optimised, whose partitions are those from the number `first` on of this run; and their keys.
+
+    A scheduler keeps for good what it notes of a group of tasks, which are those whose keys begin alike. As Dask calls them,
+    that would be two groups for each shard; so they are two for each run.
+    """
+    # Under a name of its own, each would have another task wait for it, and that alone would have the rank.
+    with dask.config.set({"optimization.fuse.rename-keys": False}):
+        (optimised,) = dask.optimize(bag)
+    graph = dict(optimised.__dask_graph__())
+    names = {name: f"{key_split(name)}-{rank}-{run}" for rank, name in enumerate({name: None for name, _ in graph})}
+    keys = {(name, number): (names[name], first + number) for name, number in graph}
+    return (
+        {keys[key]: task.substitute(keys, key=keys[key]) for key, task in graph.items()},
+        [keys[key] for key in optimised.__dask_keys__()],
+    )
 
 
 async def _nothing() -> None:

@@ -39,11 +39,21 @@ class PathMap:
         """
         if not path.startswith("/"):  # a URL is the same everywhere
             return path
-        fitting = [pair for pair in self.pairs if path == pair[0] or path.startswith(f"{pair[0]}/")]
-        if not fitting:
-            return path
-        here, there = max(fitting, key=lambda pair: len(pair[0]))
+        here, there = self._pair(path) or ("", "")
         return f"{there}{path[len(here) :]}" or "/"
+
+    def idle(self, paths: Iterable[str]) -> list[str]:
+        """The pairs, as HERE=THERE, that say nothing of any of these absolute paths.
+
+        >>> PathMap.of(["/mnt/photos=/srv/p", "/mnt/fotos=/srv/p"]).idle(["/mnt/photos/a.zip"])
+        ['/mnt/fotos=/srv/p']
+        """
+        used = {self._pair(path) for path in paths if path.startswith("/")}
+        return [f"{here or '/'}={there or '/'}" for here, there in self.pairs if (here, there) not in used]
+
+    def _pair(self, path: str) -> tuple[str, str] | None:
+        fitting = [pair for pair in self.pairs if path == pair[0] or path.startswith(f"{pair[0]}/")]
+        return max(fitting, key=lambda pair: len(pair[0]), default=None)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +20,7 @@ from distributed import get_worker
 
 from pipeline import Settings
 from pipeline.api import scan
-from pipeline.cluster import AHEAD, ClusterError, existing_cluster, local_cluster
+from pipeline.cluster import AHEAD, ClusterError, Existing, existing_cluster, local_cluster
 from pipeline.item import Entry
 from pipeline.limits import Limits
 from pipeline.preparing import ask_on
@@ -140,7 +141,20 @@ def test_what_no_worker_has_begun_with_is_given_back(tmp_path: Path) -> None:
         assert list(compute(Waiting(str(begun)), [0, 1, 2, 3], begun.exists)) == [0]
 
 
-def test_what_the_scheduler_knows_does_not_grow_with_the_library(tmp_path: Path) -> None:
+@contextmanager
+def cluster_of_others(_processes: int, _scratch: Path) -> Iterator[Existing]:
+    """With all that Dask's scheduler notes by itself."""
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as found,
+        existing_cluster(found.scheduler_address) as compute,
+    ):
+        yield compute
+
+
+@pytest.mark.parametrize("start", [local_cluster, cluster_of_others])
+def test_what_the_scheduler_knows_does_not_grow_with_the_library(start: Any, tmp_path: Path) -> None:
     from distributed import Scheduler
 
     scratch = tmp_path / "scratch"
@@ -157,7 +171,7 @@ def test_what_the_scheduler_knows_does_not_grow_with_the_library(tmp_path: Path)
         gc.collect()
         return sum(type(each).__name__ == "TaskGroup" for each in gc.get_objects())
 
-    with local_cluster(1, scratch) as compute:
+    with start(1, scratch) as compute:
         (scheduler,) = (each for each in Scheduler._instances if each.workers)
         kept = []
         for first, count in ((0, 20), (20, 120)):

@@ -272,8 +272,12 @@ def test_workers_read_and_write_where_they_have_it(
     (tmp_path / "out").mkdir()
     (tmp_path / "shared").symlink_to(tmp_path / "out")
     scan(copy, tmp_path / "due", Settings(mode="sequential"))
-    maps = (f"{library}={copy}", f"{tmp_path / 'out'}={tmp_path / 'shared'}")
-    scan(library, tmp_path / "out", plain.settings(path_map=maps, shard_files=20))
+    maps = (f"{library}={copy}", f"{tmp_path / 'out'}={tmp_path / 'shared'}", "/nowhere\x1b[2J=/there")
+    watch = Acting()
+    scan(library, tmp_path / "out", plain.settings(path_map=maps, shard_files=20), watch)
+    assert [line for line in watch.notes if "--path-map" in line] == [
+        f"--path-map {maps[2]} says nothing of this scan: neither a part nor the results lie there"
+    ]
     same_rows(tmp_path / "out", tmp_path / "due")
     report = report_of(tmp_path / "out")
     assert report.pop("settings")["path_map"] == list(maps)
