@@ -534,19 +534,33 @@ def doctor(
     results: Annotated[
         str | None, typer.Argument(metavar="DIR", help="Results of a scan, to be looked at too.")
     ] = None,
+    scheduler: Scheduler = None,
+    scheduler_file: SchedulerFile = None,
+    tls_ca_file: TlsCaFile = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Look at what a scan needs, of the machine and of what is installed, and say what is missing and what to do.
+    """Look at what a scan needs, of the machine, of what is installed and of a cluster's workers, if one is named, and say
+    what is missing and what to do.
 
     Ends with status 1 if something is missing, and with status 3 if the results in DIR are damaged. Writes nothing.
 
     Example: takeout-index doctor results/takeout
     """
+    flags = {
+        "scheduler": scheduler,
+        "scheduler_file": scheduler_file,
+        "tls_ca_file": tls_ca_file,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+    }
     with _Outcome(debug):
         from pipeline.doctor import examine
 
-        found = examine(results)
+        found = examine(results, flags, config)
         if as_json:
             _print_json(found)
         else:

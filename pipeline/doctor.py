@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,19 @@ class Finding:
 Check = Callable[[], Finding | Iterable[Finding]]
 
 
-def examine(results: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """Look at everything, and at `results` if some are given. Never raises because something is missing.
+def examine(
+    results: str | os.PathLike[str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+) -> dict[str, Any]:
+    """Look at everything, at the workers of the Dask scheduler that settings name (by `flags`, the environment or the file
+    `config`), and at `results` if some are given. Never raises because something is missing.
 
     Returns the findings, the counts of their states, and `healthy`: nothing is missing or damaged.
     Raises UsageError if the results are none.
     """
     found = [finding for group, name, check in _CHECKS for finding in _answer(group, name, check)]
+    found += _answer("settings", "Dask scheduler", partial(_scheduler, flags, config))
     if results is not None:
         found += _results_at(os.fspath(results))
     counts = {state: sum(each.state == state for each in found) for state in STATES}
@@ -324,19 +331,43 @@ def _settings() -> Iterator[Finding]:
 
     given = {name: os.environ[name] for name in sorted(os.environ) if name.startswith("TAKEOUT_INDEX_")}
     try:
-        settings = Settings.load()
+        Settings.load()
     except UsageError as error:
         yield Finding("settings", "environment", "missing", str(error), "correct or unset it")
         return
     yield Finding(
         "settings", "environment", "ok", ", ".join(f"{name}={value}" for name, value in given.items()) or "none set"
     )
-    if settings.scheduler:
-        said = f"scan runs on {settings.scheduler}"
-        advice = "unset DASK_SCHEDULER_ADDRESS and TAKEOUT_INDEX_SCHEDULER to run on this machine"
-        yield Finding("settings", "Dask scheduler", "note", said, advice)
-    else:
-        yield Finding("settings", "Dask scheduler", "ok", "none is set: scan runs on this machine")
+
+
+def _scheduler(flags: Mapping[str, Any] | None, config: Path | None) -> Iterator[Finding]:
+    """Whether the workers of the cluster that scans run on can do that, as far as no library has anything to do with it."""
+    from pipeline.settings import Settings
+
+    name = "Dask scheduler"
+    try:
+        settings = Settings.load(flags, config)
+        if not settings.scheduler and not settings.scheduler_file:
+            yield Finding("settings", name, "ok", "none is set: scan runs on this machine")
+            return
+        from pipeline.cluster import existing_cluster
+        from pipeline.existing import Tls, address_in
+        from pipeline.fitness import Needs
+
+        address = settings.scheduler or address_in(settings.scheduler_file)
+        notes: list[str] = []
+        tls = Tls(settings.tls_ca_file, settings.tls_cert, settings.tls_key)
+        with existing_cluster(address, tls=tls, note=notes.append) as given:
+            given.admit(Needs(), notes.append)
+            threads = given.nthreads()
+    except (UsageError, RunError) as error:
+        here = "--mode sequential or --mode parallel scan on this machine, whatever is set"
+        yield Finding("settings", name, "missing", "; ".join([str(error), *getattr(error, "__notes__", ())]), here)
+        return
+    said = f"{address}: {len(threads):,} workers with {sum(threads.values()):,} threads have what a scan needs"
+    yield Finding("settings", name, "ok", f"{said}; which files they see is looked at by a scan")
+    for note in notes:
+        yield Finding("settings", name, "note", note)
 
 
 def _terminal() -> Iterator[Finding]:

@@ -349,6 +349,31 @@ def test_a_scheduler_without_us_is_told_of(cases: dict[str, Case], tmp_path: Pat
         scan(cases["folder"].library, tmp_path / "out", found.settings())
 
 
+def test_doctor_looks_at_the_workers_too(
+    tls: Cluster, cases: dict[str, Case], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_cluster(*flags: str) -> tuple[int, list[tuple[str, str, str]]]:
+        done = run("doctor", "--json", *flags)
+        findings = json.loads(done.stdout)["findings"]
+        named = [each for each in findings if each["name"] == "Dask scheduler"]
+        return done.returncode, [(each["state"], each["said"], each["advice"]) for each in named]
+
+    assert tls.certificates is not None
+    flags = [f"--{name.replace('_', '-')}={path}" for name, path in tls.certificates.settings.items()]
+    status, ((state, said, _),) = of_cluster(f"--scheduler-file={tls.file}", *flags)
+    assert (status, state) == (0, "ok")
+    assert said.startswith(f"{tls.address}: 2 workers with 2 threads have what a scan needs")
+    assert tls.state()["tasks"] == 0
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", tls.address)
+    status, ((state, said, advice),) = of_cluster()
+    assert (status, state) == (1, "missing")
+    assert "give --tls-ca-file, --tls-cert and --tls-key" in said and "--mode parallel" in advice
+    environment = site(tmp_path, "without", WITHOUT_US)
+    with cluster(tmp_path / "cluster", workers=1, environment=environment) as found:
+        status, ((state, said, _),) = of_cluster(f"--scheduler={found.address}")
+    assert (status, state) == (1, "missing") and "takeout-index is not installed there" in said
+
+
 def test_many_workers_are_told_of_by_their_hosts() -> None:
     unfit = {f"tcp://10.0.{number % 12}.1:{number}": ["lacks it"] for number in range(60)}
     (line,) = told(unfit)
