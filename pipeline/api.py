@@ -126,13 +126,13 @@ def scan_library(
     ):
         there = mirror.bring(results, settings.fresh, watch) if mirror else None
         afar = mirror.new_work() if mirror and given else ""
-        refuse_merged(folder)
+        place = mirror.shown if mirror else stored_text(os.fspath(folder))
+        refuse_merged(folder, place)
         if given is not None:
             watch.step("looking at the workers of the cluster")
             with clock.stage("workers"):
                 admit(given, library, afar or str(results.scratch), settings, watch)
         before = Before.of(folder, settings)
-        place = mirror.shown if mirror else stored_text(os.fspath(folder))
 
         def publishing() -> AbstractContextManager[None]:
             return mirror.publishing(there, watch) if mirror else nullcontext()
@@ -500,13 +500,13 @@ def dearest_first(references: Sequence[ShardRef]) -> list[ShardRef]:
     return sorted(references, key=lambda reference: -reference.cost)
 
 
-def refuse_merged(folder: Path) -> None:
-    """Raises UsageError if the folder holds merged results, which a scan would replace."""
+def refuse_merged(folder: Path, place: str) -> None:
+    """Raises UsageError if the folder, which people know as `place`, holds merged results, which a scan would replace."""
     from pipeline.storage.published import merged_libraries
 
     if (libraries := merged_libraries(folder)) is not None:
         raise UsageError(
-            f"{folder} holds the merged results of {len(libraries)} libraries: scan into a folder of its own, and merge that"
+            f"{place} holds the merged results of {len(libraries)} libraries: scan into a place of its own, and merge that"
         )
 
 

@@ -398,7 +398,9 @@ def merge(
             metavar="[NAME=]DIR...", help="Results of scans, or merged ones. NAME: what to call the library."
         ),
     ],
-    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder of the merged results.")],
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="DIR", help="Folder of the merged results, or a URL.")
+    ],
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,

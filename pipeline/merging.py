@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +35,9 @@ from pipeline.storage.remote import is_url, shown_url
 from pipeline.storage.results import Results, claimed, publish_report, results_of, write_files, write_text
 from pipeline.storage.results import write_years as write_by_year
 from pipeline.timing import Clock
+
+if TYPE_CHECKING:
+    from pipeline.storage.mirrored import Mirror
 
 #: Rows of Parquet that are worked on at a time.
 ROWS = 4096
@@ -77,31 +81,72 @@ def merge(
     """Make one index of the results of several libraries, and publish it in the folder `output`.
 
     `results` are folders of results, as ``name=folder`` where the library is not to be called after the folder, or by name; or
-    earlier merged results, whose libraries are taken as they are. Returns the report that is also published as ``run.json``. If
-    all is as it was when it was last merged, nothing is written, and `mode` is ``unchanged``.
+    earlier merged results, whose libraries are taken as they are. Any of them, and `output`, may be at a URL.
+
+    Returns the report that is also published as ``run.json``. If all is as it was when it was last merged, nothing is written,
+    and `mode` is ``unchanged``.
 
     Raises UsageError or OutputError with one line for the user; what was merged earlier then stays as it was.
     """
     watch, clock = watch or Silent(), Clock()
-    if is_url(url := os.fspath(output)):
-        raise UsageError(f"{shown_url(url)}: what is merged is written to this machine: choose a folder with -o")
-    folder = Path(real_path(output))
+    given = _given(results)
+    mirror = _mirror_at(output, given)
+    folder = mirror.folder if mirror else Path(real_path(output))
+    place = mirror.shown if mirror else stored_text(str(folder))
     if stored_bytes(str(folder)) is not None:
         raise UsageError(f"the name of the results folder {folder} is not UTF-8: choose another with -o")
-    given = _given(results)
-    sources = _sources(given, folder)
-    _refuse_output(folder, sources)
-    state = _state_of(sources)
-    with claimed(folder) as claim:
+    with ExitStack() as claiming:
+        claim = there = None
+        if mirror is not None:  # what was merged there says what libraries are called
+            claim = claiming.enter_context(claimed(folder))
+            there = mirror.bring(claim, False, watch)
+        sources = _sources(given, folder)
+        _refuse_output(folder, place, sources)
+        claim = claim or claiming.enter_context(claimed(folder))
         if (folder / "run.json").exists() and merged_libraries(folder) is None:
-            raise UsageError(f"{folder} holds the results of a scan: merge into a folder of its own")
+            raise UsageError(f"{place} holds the results of a scan: merge into a place of its own")
+        state = _state_of(sources)
+        publishing = partial(mirror.publishing, there, watch) if mirror else nullcontext
         before = read_report(folder / "run.json")
         if before is not None and before[0].get("state") == state and are_whole(folder, before[1]):
-            watch.note("nothing has changed since these were last merged")
+            if mirror and mirror.unpublished.exists():
+                with publishing():
+                    pass  # an earlier run has done all but that
+            else:
+                watch.note("nothing has changed since these were last merged")
             return before[0] | {"mode": "unchanged"}
-        report = _merge_into(claim, [os.fspath(place) for _, place in given], sources, state, watch, clock)
+        report = _merge_into(claim, [os.fspath(each) for _, each in given], sources, state, place, watch, clock)
+        if mirror:
+            mirror.name_parts(claim)
+        with clock.stage("compare"):
+            report["changes"] = changes_since(folder / "index.sqlite", claim.new / "index.sqlite")
+            add_run(claim.new / "index.sqlite", report)
+        name = stored_text(folder.name)
+        write_text(claim, "datapackage.json", data_package(name, claim.new, clock.now()))
+        libraries = sorted(library for source in sources for library, _ in source.libraries())
+        write_text(claim, "metadata.yaml", datasette_metadata(name, libraries))
+        with clock.stage("publish"), publishing():
+            publish_report(claim, report | {"stages": clock.rounded()})
     report["stages"] = clock.rounded()
     return report
+
+
+def _mirror_at(output: AnyPath, given: Sequence[tuple[str | None, AnyPath]]) -> Mirror | None:
+    """The mirror of merged results that are to be at a URL; None if they are to be in a folder.
+
+    Raises UsageError or OutputError if they cannot be there, or would lie inside what is merged."""
+    if not is_url(url := os.fspath(output)):
+        return None
+    from pipeline.storage.mirrored import Mirror
+
+    mirror = Mirror.of(url)
+    for other in (os.fspath(place).rstrip("/") for _, place in given):
+        if is_url(other) and (is_inside(mirror.url, other) or is_inside(other, mirror.url)):
+            raise UsageError(
+                f"{mirror.shown} and {shown_url(other)}, which is to be merged, lie inside each other: choose another with -o"
+            )
+    mirror.check_output()
+    return mirror
 
 
 def _given(results: Sequence[AnyPath] | Mapping[str, AnyPath]) -> list[tuple[str | None, AnyPath]]:
@@ -151,7 +196,7 @@ def _is_merged(opened: Opened) -> bool:
     return "merged" in opened.report
 
 
-def _refuse_output(folder: Path, sources: Sequence[Source]) -> None:
+def _refuse_output(folder: Path, place: str, sources: Sequence[Source]) -> None:
     """Raises UsageError if what is merged, or what it was scanned from, would be written to."""
     for source in sources:
         if folder == source.folder:
@@ -162,7 +207,7 @@ def _refuse_output(folder: Path, sources: Sequence[Source]) -> None:
         refuse_input(folder, source.folder)
     shards = Results(folder).shards
     if shards.is_dir() and any(shards.iterdir()):
-        raise UsageError(f"{folder} holds a scan that has not ended: merge into a folder of its own")
+        raise UsageError(f"{place} holds a scan that has not ended: merge into a place of its own")
 
 
 def _state_of(sources: Sequence[Source]) -> str:
@@ -173,8 +218,15 @@ def _state_of(sources: Sequence[Source]) -> str:
 
 
 def _merge_into(
-    results: Results, inputs: Sequence[str], sources: Sequence[Source], state: str, watch: Watch, clock: Clock
+    results: Results,
+    inputs: Sequence[str],
+    sources: Sequence[Source],
+    state: str,
+    place: str,
+    watch: Watch,
+    clock: Clock,
 ) -> dict[str, Any]:
+    """Make the new index and Parquet of some results, and the report of `place`, where they are going to be."""
     media = sum(source.report["media"] for source in sources)
     listed = sum(source.report["listed"] for source in sources)
     size = sum(source.report["bytes"] for source in sources)
@@ -183,6 +235,7 @@ def _merge_into(
     ]
     watch.note(f"merging {len(libraries)} libraries: {listed:,} files, {media:,} photos and videos")
     with MergedIndex(results.new / "index.sqlite") as index:
+        watch.step("merging SQLite")
         watch.begin(media, size)
         with clock.stage("index"):
             for source in sources:
@@ -198,7 +251,8 @@ def _merge_into(
         check_totals(counts, listed, media)
         if sum(each["media"] for each in figures) != media or sum(each["files"] for each in figures) != listed:
             raise AssertionError(f"totals differ: {media:,} photos and videos of {listed:,} files, {figures}")
-        report = _report(results, inputs, sources, state, figures, counts, clock)
+        report = _report(place, inputs, sources, state, figures, counts, clock)
+        watch.step("writing Parquet")
         watch.begin(media, size)
         with clock.stage("write"), ThreadPoolExecutor(1) as beside, closing(SettledFile(settled)) as known:
             write_files(results, index.files())
@@ -210,14 +264,6 @@ def _merge_into(
             finishing.result()
     for source in sources:
         check_unreplaced(source.opened)
-    with clock.stage("compare"):
-        report["changes"] = changes_since(results.folder / "index.sqlite", results.new / "index.sqlite")
-        add_run(results.new / "index.sqlite", report)
-    name = stored_text(results.folder.name)
-    write_text(results, "datapackage.json", data_package(name, results.new, clock.now()))
-    write_text(results, "metadata.yaml", datasette_metadata(name, [library for library, *_ in sorted(libraries)]))
-    with clock.stage("publish"):
-        publish_report(results, report | {"stages": clock.rounded()})
     return report
 
 
@@ -234,7 +280,7 @@ def _rows(sources: Sequence[Source], known: SettledFile, done: Callable[[int, in
 
 
 def _report(
-    results: Results,
+    place: str,
     inputs: Sequence[str],
     sources: Sequence[Source],
     state: str,
@@ -246,7 +292,7 @@ def _report(
     reports = [(source.library, source.report) for source in sources]
     checks = {library: source.report["check"] for source in sources for library, _ in source.libraries()}
     said = {library: sentence for name, report in reports for library, sentence in verdicts(report, name).items()}
-    placed = [place for library, report in reports for place in merged_sources(report, library)]
+    placed = [each for library, report in reports for each in merged_sources(report, library)]
     audit = merged_audit(reports)
     media, size = sum(each["media"] for each in figures), sum(each["bytes"] for each in figures)
     seconds = sum(clock.stages.values())
@@ -259,8 +305,8 @@ def _report(
         "inputs": [stored_text(shown_input(place)) for place in inputs],
         "input_paths": list(dict.fromkeys(path for _, report in reports for path in report["input_paths"])),
         "sources": placed,
-        "output": stored_text(str(results.folder)),
-        "parts": [place["part"] for place in placed],
+        "output": place,
+        "parts": [each["part"] for each in placed],
         "repeated_parts": [part for _, report in reports for part in report["repeated_parts"]],
         "missing_parts": audit["missing_parts"],
         "audit": audit,

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from html import escape
 from typing import Protocol, TextIO
 
+#: First words of steps that have figures, as reading has.
+MOVING = ("fetching", "merging", "publishing", "writing")
+
 
 class Watch(Protocol):
     """Someone who follows a run."""
@@ -25,7 +28,8 @@ class Watch(Protocol):
         """A step begins that has no figures of its own; worth a word if it takes long."""
 
     def begin(self, files: int, size: int) -> None:
-        """Reading begins: so many media files of so many bytes in all; 0 files where that is still to be found out."""
+        """Reading begins, or one of MOVING that was the step before: so many files of so many bytes in all; 0 files where that
+        is still to be found out."""
 
     def advance(self, files: int, size: int, problems: int) -> None:
         """A shard is done: so many more files and bytes, so many files with problems among them."""
@@ -150,6 +154,7 @@ class Lines:
         self.stream, self.every = stream, every
         self.last = 0.0
         self.counts = _Counts(0, 0)
+        self.doing, self._next = "", ""
 
     def _say(self, line: str, always: bool = False) -> None:
         now = time.monotonic()
@@ -170,17 +175,19 @@ class Lines:
 
     def step(self, line: str) -> None:
         """Said if nothing else has been for a while."""
+        self._next = line.partition(" ")[0]
         self._say(line)
 
     def begin(self, files: int, size: int) -> None:
         """Starts the clock."""
         self.counts = _Counts(files, size)
         self.last = time.monotonic()
+        self.doing, self._next = self._next if self._next in MOVING else "reading", ""
 
     def advance(self, files: int, size: int, problems: int) -> None:
         """Files/s, MB/s, time left, problems."""
         self.counts.add(files, size, problems)
-        self._say("reading: " + self.counts.line(), always=0 < self.counts.files == self.counts.all_files)
+        self._say(f"{self.doing}: {self.counts.line()}", always=0 < self.counts.files == self.counts.all_files)
 
 
 class Bar:

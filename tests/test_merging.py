@@ -28,6 +28,7 @@ from pipeline.merging import merge as merge_results
 from pipeline.problems import OutputError, RunError, UsageError
 from pipeline.record import RECORD, SCHEMA_VERSION
 from pipeline.several import Given, library_names, merged_id, why_no_name
+from pipeline.storage.archives import Stamp
 from pipeline.storage.browsable import OF_LIBRARIES
 from pipeline.storage.published import published_files, read_report, report_text
 from tests.conftest import Run, files_rows, media_rows, write_tree
@@ -296,9 +297,9 @@ def test_a_library_merged_with_its_copy_is_all_duplicates(household: dict[str, P
 def test_what_has_not_changed_is_left_and_what_has_is_merged_anew(household: dict[str, Path], tmp_path: Path) -> None:
     results = {name: shutil.copytree(household[name], tmp_path / name) for name in ("2019", "ben")}
     merge_results(results, tmp_path / "home")
-    before = (tmp_path / "home/run.json").stat()
+    before = Stamp.of((tmp_path / "home/run.json").stat())
     assert merge_results(dict(reversed(results.items())), tmp_path / "home")["mode"] == "unchanged"
-    assert (tmp_path / "home/run.json").stat() == before
+    assert Stamp.of((tmp_path / "home/run.json").stat()) == before
     files = {path: content for path, content in BEN.items() if "A7" not in path}
     scan(write_tree(tmp_path / "in/ben", files), results["ben"], SEQUENTIAL)
     report = merge_results(results, tmp_path / "home")
@@ -341,11 +342,14 @@ REFUSED = {
     "above": (["2019", "ben"], ".", "lies inside"),
     "results of a scan": (["2019", "ben"], "2024", "holds the results of a scan"),
     "other files": (["2019", "ben"], "nothing", "holds other files"),
-    "a URL": (
+    "the web": (["2019", "ben"], "https://example.org/home", r"https://example.org/home can only be read"),
+    "a password": (
         ["2019", "ben"],
-        "s3://me:secret@bucket/home",
-        r"s3://me@bucket/home: what is merged is written to this machine",
+        "sftp://me:secret@127.0.0.1/home",
+        r"sftp://me@127.0.0.1/home: a password in a URL",
     ),
+    "one of them in a bucket": (["s3://b/ben/", "2019"], "s3://b/ben", "lie inside each other"),
+    "inside one in a bucket": (["s3://b/ben", "2019"], "s3://b/ben/home", "lie inside each other"),
     "no name": (["=2019", "ben"], "home", "cannot be called ''"),
     "a line": (["a\nb=2019", "ben"], "home", r"cannot be called 'a\\nb'"),
     "right to left": (["a\u202eb=2019", "ben"], "home", "cannot be shown"),
@@ -502,6 +506,34 @@ def test_results_in_a_bucket_are_merged_by_their_urls(
     assert report["inputs"] == [url, str(household["ben"])]
     assert verify(tmp_path / "home")["damaged"] == 0
     assert merge_results([f"{url}/", household["ben"]], tmp_path / "home")["mode"] == "unchanged"
+
+
+def test_what_is_merged_may_be_in_a_bucket_too(
+    household: dict[str, Path], home: Path, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """From one machine, with an answer that fails, and then from another, which has no mirror, with a library more."""
+    monkeypatch.setenv("TAKEOUT_INDEX_MIRRORS", str(tmp_path / "one"))
+    url = f"s3://{s3.bucket()}/results/home"
+    two = {"eva": household["2019"], "ben": household["ben"]}
+    s3.proxy.fault = lambda number, line: "403" if line.startswith("PUT") and "/run.json" in line else None
+    with pytest.raises(OutputError, match=f"finished, but could not be published at {url}: access is denied"):
+        merge_results(two, url)
+    s3.proxy.reset()
+    report = merge_results(two, url)
+    assert (report["mode"], report["output"]) == ("unchanged", url)
+    assert merge_results(two, f"{url}/")["mode"] == "unchanged"
+    monkeypatch.setenv("TAKEOUT_INDEX_MIRRORS", str(tmp_path / "other"))
+    with pytest.raises(UsageError, match=f"{url} holds the merged results of 2 libraries"):
+        scan(household["ben"].parent.parent / "in/ben", url, SEQUENTIAL)
+    places = [str(household[name]) for name in ("2019", "ben", "2024")]  # that of 2019 is called as it was there
+    done = run("merge", *places, "-o", url, "--json")
+    report = json.loads(done.stdout)
+    assert [each["library"] for each in report["merged"]] == ["2024", "ben", "eva"]
+    assert verify(url)["damaged"] == 0
+    merge_results({"eva": household["2019"], "ben": household["ben"], "2024": household["2024"]}, tmp_path / "here")
+    assert open_library(url).media().equals(open_library(tmp_path / "here").media())
+    report = merge_results([url, f"x={household['2024']}"], tmp_path / "again")
+    assert len(report["merged"]) == 4
 
 
 def test_a_folder_with_an_equals_sign_is_a_folder(household: dict[str, Path], tmp_path: Path) -> None:

@@ -353,7 +353,6 @@ def test_what_is_written_to_a_folder_alone_is_not_written_to_one_that_is_called_
     assert {each["results"] for each in json.loads(merged.stdout)["merged"]} == {url, str(tmp_path / "small")}
     before = objects(s3, bucket)
     for command in (
-        ["merge", url, "small"],
         ["export", url],
         ["report", url],
         ["bench", str(small)],

@@ -24,6 +24,11 @@ def test_lines_tell_files_speed_time_left_and_problems() -> None:
     assert lines[2].endswith(", 1 with problems")
     assert "MB/s, ETA " in lines[2]
     assert lines[3].startswith("reading: 4 of 4 files, ")
+    watch.step("publishing at s3://bucket/results")
+    for _ in range(2):
+        watch.begin(1, 1)
+        watch.advance(1, 1, 0)
+    assert [line.partition(":")[0] for line in stream.getvalue().splitlines()[5:]] == ["publishing", "reading"]
 
 
 def test_notes_name_files_without_obeying_them() -> None:
