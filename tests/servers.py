@@ -61,8 +61,8 @@ class Proxy:
     """Passes HTTP on to `upstream`, a port of loopback, and does to each request what it is told to; counts them.
 
     `fault` is asked with the number and first line of each request: a status like ``503``, ``reset`` (closed without an
-    answer), ``cut`` (half of the body, then closed), ``short`` (half of the body, and nothing said), ``silent`` (no answer);
-    None: nothing.
+    answer), ``lost`` (done, and then closed without an answer), ``cut`` (half of the body, then closed), ``short`` (half of the
+    body, and nothing said), ``silent`` (no answer); None: nothing.
     """
 
     upstream: int
@@ -139,6 +139,8 @@ class Proxy:
                 answer = await below.readuntil(b"\r\n\r\n")
             empty = line.startswith("HEAD") or answer.split(b" ", 2)[1] in (b"204", b"304")
             content = b"" if empty else await _body(below, answer)
+            if what == "lost":
+                return False
             self.received += len(content)
             if what == "short" and not empty:
                 content = content[: len(content) // 2]

@@ -247,17 +247,23 @@ def test_a_run_killed_while_it_publishes_leaves_the_old_results_or_the_new(
     assert len(pipeline.open_library(url).media()) == report["media"]
 
 
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("when", ["/media/", "/run.json"])
 def test_of_two_who_publish_the_second_is_told_and_nothing_is_mixed(
-    s3: S3, library: Path, elsewhere: Callable[[str], None], run: Run, tmp_path: Path
+    s3: S3, library: Path, elsewhere: Callable[[str], None], run: Run, tmp_path: Path, when: str, first: bool
 ) -> None:
+    """Of two that are the first to publish there, or follow on earlier results: a condition keeps the manifest of the other."""
     bucket = s3.bucket()
     url = f"s3://{bucket}/results"
     other = Path(shutil.copytree(library, tmp_path / "other"))
     change(other)
+    if not first:
+        scan(library, url, SEQUENTIAL)
+        change(library)
     once: list[dict[str, Any]] = []
 
     def before(number: int, line: str) -> None:
-        if line.startswith("PUT") and "/media/" in line and not once:
+        if line.startswith("PUT") and when in line and not once:
             once.append({})
             environment_there = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache of two")}
             environment_there["AWS_ENDPOINT_URL"] = s3.direct
@@ -277,6 +283,46 @@ def test_of_two_who_publish_the_second_is_told_and_nothing_is_mixed(
     found = objects(s3, bucket)
     check_whole(found)
     check_tidy(found)
+
+
+def test_a_manifest_that_is_written_is_not_taken_for_that_of_others_when_the_answer_is_lost(
+    s3: S3, small: Path, elsewhere: Callable[[str], None]
+) -> None:
+    bucket = s3.bucket()
+    url = f"s3://{bucket}/results"
+    lost: list[str] = []
+
+    def fault(number: int, line: str) -> str | None:
+        if line.startswith("PUT") and "/run.json" in line and not lost:
+            lost.append(line)
+            return "lost"
+        return None
+
+    for _ in range(2):
+        s3.proxy.fault = fault
+        scan(small, url, SEQUENTIAL)
+        assert lost
+        lost.clear()
+    check_whole(objects(s3, bucket))
+
+
+def test_a_store_that_knows_no_conditions_is_written_to_without(
+    s3: S3, small: Path, elsewhere: Callable[[str], None]
+) -> None:
+    bucket = s3.bucket()
+    url = f"s3://{bucket}/results"
+    refused: list[str] = []
+
+    def fault(number: int, line: str) -> str | None:
+        if line.startswith("PUT") and "/run.json" in line and not refused:
+            refused.append(line)
+            return "501"
+        return None
+
+    s3.proxy.fault = fault
+    scan(small, url, SEQUENTIAL)
+    assert refused
+    check_whole(objects(s3, bucket))
 
 
 def test_errors_in_passing_are_tried_again_and_others_keep_what_was_done(

@@ -63,10 +63,11 @@ _SINGLE = ("index.sqlite", "datapackage.json", "metadata.yaml")
 
 
 class Manifest(NamedTuple):
-    """A ``run.json`` at a URL: as it stands there, and the files that it names."""
+    """A ``run.json`` at a URL: as it stands there, the files that it names, and the tag that it can be replaced by, if any."""
 
     data: bytes
     files: dict[str, Published]
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,10 @@ class Mirror:
         self._check_unchanged(before)  # first: another run removes what it does not know
         if gone:
             raise OSError(None, f"{gone[0]} is not there after it was written: does somebody else publish there?")
-        remote.write_whole(remote.join(self.url, MANIFEST), data)
+        try:
+            remote.replace_whole(remote.join(self.url, MANIFEST), data, before.tag if before else None)
+        except FileExistsError as error:
+            raise self._others() from error
         # From here on the results are published. What is left to do, the next run does if this one dies.
         old = [name for name in there if _is_ours(name) and name not in objects]
         for name in _SINGLE:
@@ -240,9 +244,12 @@ class Mirror:
     def _check_unchanged(self, before: Manifest | None) -> None:
         now = self._manifest()
         if (now and now.data) != (before and before.data):
-            raise OutputError(
-                f"another run has published at {self.shown} meanwhile, this one has not: the same command goes on from there"
-            )
+            raise self._others()
+
+    def _others(self) -> OutputError:
+        return OutputError(
+            f"another run has published at {self.shown} meanwhile, this one has not: the same command goes on from there"
+        )
 
     @contextmanager
     def _writing(
@@ -308,12 +315,13 @@ class Mirror:
 
     def _manifest(self) -> Manifest | None:
         """The manifest at the URL, if there is one. Of one that is not as it was written, the files are not known."""
-        data = _bytes_at(remote.join(self.url, MANIFEST))
-        if data is None:
+        try:
+            data, tag = remote.read_tagged(remote.join(self.url, MANIFEST))
+        except FileNotFoundError:
             return None
         parsed = parse_report(data)
         files = parsed[1] if parsed else {}
-        return Manifest(data, {name: each for name, each in files.items() if _is_result(name) and each.size >= 0})
+        return Manifest(data, {name: each for name, each in files.items() if _is_result(name) and each.size >= 0}, tag)
 
     def _refuse_newer(self, found: Manifest, older: bool = False) -> None:
         index = found.files.get(INDEX)

@@ -47,6 +47,8 @@ CONNECTED, SILENT, ANSWERED = 10, 20, 600
 #: Connections of one process to one service.
 CONNECTIONS = 128
 
+#: Kinds of URLs where a file can be written on condition that it is still what it was.
+_CONDITIONAL = ("s3", "s3a")
 #: Kinds of URLs whose first step is a bucket, of one service; and those of a host, asked by a connection for each thread.
 _BUCKETS, _BY_SSH = ("s3", "s3a", "gs", "gcs", "az"), ("sftp", "ssh")
 
@@ -63,6 +65,9 @@ _UNREACHABLE = {errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.
     errno.EPIPE,
     errno.ETIMEDOUT,
 }
+#: What a server answers that does not know a condition, and that finds it is not met; 404: what is to be replaced is gone.
+NOT_IMPLEMENTED = 501
+_UNKNOWN, _UNMET = (400, 405, NOT_IMPLEMENTED), (404, 409, 412)
 #: Seconds for which the address of an object is signed, after which it is signed again, and addresses that are kept.
 SIGNED, SIGN_AGAIN, MOST_SIGNED = 900, 300.0, 1024
 _P = ParamSpec("_P")
@@ -219,7 +224,10 @@ def retrying(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) ->
             raise
         except Exception as error:
             if not left or not is_passing(error) or time.monotonic() > until:
-                raise as_os_error(error) from error
+                known = as_os_error(error)
+                if known is error:
+                    raise  # with what it was made of
+                raise known from error
         _sleep(wait * random.uniform(0.5, 1.5))
         wait = min(2 * wait, LONGEST_WAIT)
     raise AssertionError
@@ -255,7 +263,7 @@ def status_of(error: BaseException | None) -> int | None:
 def is_passing(error: BaseException) -> bool:
     """An error may be gone another time: a connection was lost, a service is busy."""
     if (status := status_of(error)) is not None:
-        return status in (408, 425, 429) or status >= 500
+        return status in (408, 425, 429) or (status >= 500 and status != NOT_IMPLEMENTED)
     if is_unreachable(error):
         return True
     if isinstance(
@@ -613,10 +621,40 @@ def read_whole(url: str) -> bytes:
     return retrying(files.cat_file, path)
 
 
+def read_tagged(url: str) -> tuple[bytes, str]:
+    """All bytes of a file, and a tag by which `replace_whole` replaces these alone: nothing where there are no tags. Raises
+    OSError."""
+    if url.partition("://")[0].lower() not in _CONDITIONAL:
+        return read_whole(url), ""
+    files, path = filesystem(url)
+    found = retrying(_awaited, files, _s3_piece, files, path, 0, 0, "", most=ANSWERED)
+    return found.data, found.tag
+
+
 def write_whole(url: str, data: bytes) -> None:
     """Write a file: it is there whole or not at all. Raises OSError."""
     with _unseen(url) as (files, path):
         retrying(files.pipe_file, path, data)
+
+
+def replace_whole(url: str, data: bytes, tag: str | None) -> None:
+    """The same in the place of what `read_tagged` gave with this tag, None: of nothing; where the service knows such conditions
+    (S3: Amazon S3 User Guide, Conditional writes). Raises OSError, FileExistsError if something else is there."""
+    if url.partition("://")[0].lower() not in _CONDITIONAL or tag == "":
+        write_whole(url, data)
+        return
+    files, path = filesystem(url)
+    try:
+        retrying(files.pipe_file, path, data, **({"IfMatch": tag} if tag else {"IfNoneMatch": "*"}))
+    except OSError as error:
+        status = status_of(error)
+        if status in _UNKNOWN:
+            write_whole(url, data)
+        elif status not in _UNMET:
+            raise
+        # An answer that did not come may have been that it is written.
+        elif read_whole(url) != data:
+            raise FileExistsError(errno.EEXIST, "something else has been written there") from error
 
 
 def upload(source: Path, url: str) -> None:
