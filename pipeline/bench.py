@@ -279,9 +279,9 @@ def _read(library: Library, item: MediaItem, end: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SampledLibrary(Library):
-    """A library of which only some files are listed. Its tars have been read."""
+    """A library of which only some files are listed. Its tars have been read. Workers list none, and get it without."""
 
-    sample: Callable[[], Iterator[Entry]] = ().__iter__  # no tuple, in which Dask would look for graphs, shard by shard
+    sample: Callable[[], Iterator[Entry]] = ().__iter__
 
     def walk(self) -> Iterator[Entry]:
         """The files of the sample."""
@@ -290,14 +290,6 @@ class SampledLibrary(Library):
     def tars(self) -> list[Any]:
         """None that is yet to be read."""
         return []
-
-    def __dask_tokenize__(self) -> str:
-        """What names tasks that are given it: Dask would else look at every entry of the sample for each of them."""
-        return repr((type(self).__name__, self.parts, self.repeated, self.known))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Workers open files and list none: they need not be sent the sample."""
-        return Library, (self.parts, self.repeated, self.known)
 
 
 def scan_sample(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import dask.bag as db
@@ -69,31 +70,24 @@ class Reading:
         two, and all rows of a shard the result of the one that waits for the other.
         """
         if self.elsewhere is not None:
-            return self._there(self.elsewhere.there)(references)
+            return _there(self)(references)
         names = db.from_sequence(references, npartitions=len(references))
+        # Dask looks for graphs in all that it is given as an argument, and a library may have thousands of parts.
+        read = partial(
+            read_sidecars, library=self.library, threads=self.threads, all_tags=self.all_tags, verify=self.verify
+        )
         if references[0].alone:
             task = Task(self.library, self.shards, self.all_tags, self.verify, self.limits)
-            return names.map(work_alone, self.manifest, task).flatten()
+            return names.map(partial(work_alone, manifest=self.manifest, task=task)).flatten()
         return (
             names.map(read_items, self.manifest)
             .flatten()
             .map_partitions(hand_out, self.marks, self.limits, self.threads)
-            .map_partitions(read_sidecars, self.library, self.threads, self.all_tags, self.verify)
+            .map_partitions(read)
             .map(extract, self.all_tags, self.verify)
             .map(make_rows)
             .map_partitions(hand_in)
             .map_partitions(write_shard, self.shards, self.marks)
-        )
-
-    def _there(self, there: Callable[[str], str]) -> Reading:
-        """The same as workers elsewhere see it."""
-        return replace(
-            self,
-            library=self.library.elsewhere(there),
-            manifest=there(self.manifest),
-            shards=there(self.shards),
-            marks=self.marks and there(self.marks),
-            elsewhere=None,
         )
 
     def has_begun(self, reference: ShardRef) -> bool:
@@ -129,6 +123,21 @@ class Reading:
         """The positions of a shard's items that are not left out."""
         everything = len(read_items(reference._replace(left_out=()), self.manifest))
         return [at for at in range(everything) if at not in reference.left_out]
+
+
+@lru_cache(maxsize=4)
+def _there(reading: Reading) -> Reading:
+    """The same as workers elsewhere see it."""
+    assert reading.elsewhere is not None
+    there = reading.elsewhere.there
+    return replace(
+        reading,
+        library=reading.library.elsewhere(there),
+        manifest=there(reading.manifest),
+        shards=there(reading.shards),
+        marks=reading.marks and there(reading.marks),
+        elsewhere=None,
+    )
 
 
 def _one_by_one(reference: ShardRef, items: Sequence[int]) -> list[ShardRef]:
@@ -196,7 +205,8 @@ class Asking:
     def __call__(self, references: Sequence[Question]) -> db.Bag:
         """Its graph for these files."""
         questions = db.from_sequence(references, npartitions=len(references))
-        return questions.map(answer, self.ask, self.library, self.threads, self.limits)
+        ask = partial(answer, ask=self.ask, library=self.library, threads=self.threads, limits=self.limits)
+        return questions.map(ask)
 
     def has_begun(self, reference: Question) -> bool:
         """It is not known, and does not take long."""

@@ -1,20 +1,27 @@
 """What a scan takes does not grow with the library, or only by so much a file."""
 
+import cProfile
+import pickle
+import pstats
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
+from dask._expr import LLGExpr
+from dask.tokenize import tokenize
 
 from benchmarks.millions import scanned
 from benchmarks.tiny import make_zips
 from pipeline import Settings
 from pipeline.api import write_plan
 from pipeline.audit import audit
-from pipeline.cluster import AHEAD
+from pipeline.cluster import AHEAD, _numbered
+from pipeline.graph import Reading
 from pipeline.item import Entry
 from pipeline.limits import NONE
+from pipeline.path_map import PathMap
 from pipeline.preparing import list_library, pair_library
 from pipeline.progress import Silent
 from pipeline.storage.archives import Stamp
@@ -22,6 +29,7 @@ from pipeline.storage.earlier import Earlier
 from pipeline.storage.index import Index
 from pipeline.storage.known import GROUP, walk_known, writing
 from pipeline.storage.library import Library
+from pipeline.storage.manifest import ShardRef
 from pipeline.storage.parts import Part
 from pipeline.storage.results import Results
 from pipeline.storage.tars import TarMember
@@ -89,6 +97,31 @@ def peak_of_listing(folder: Path, members: int) -> int:
 def test_what_is_known_of_a_tgz_is_not_listed_all_at_once(tmp_path: Path) -> None:
     peak_of_listing(tmp_path, 10)
     assert peak_of_listing(tmp_path, 4 * GROUP) < 1.5 * peak_of_listing(tmp_path, GROUP)
+
+
+def steps_of_a_shard(parts: int, elsewhere: PathMap | None) -> int:
+    """Calls of Python that a shard of a library with so many parts takes until its graph can be sent to a scheduler."""
+    library = Library(
+        tuple(Part(f"{each}.zip", f"/in/{each}.zip", "zip", stamp=Stamp(each, 1, 1)) for each in range(parts))
+    )
+    graph = Reading(library, "/work/manifest", "/work/shards", "/work", 4, False, False, elsewhere=elsewhere)
+
+    def build(number: int) -> None:
+        tasks, _ = _numbered(graph([ShardRef(f"{number}", 0, 1, 0)]), "run", number)
+        assert tokenize(LLGExpr(tasks))  # as the client does with what it sends
+        assert len(pickle.dumps(tasks)) < 5_000 + 200 * parts
+
+    build(0)
+    profile = cProfile.Profile()
+    with profile:
+        build(1)
+    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("elsewhere", [None, PathMap.of(["/in=/there"])])
+def test_what_a_shard_takes_in_the_driver_does_not_grow_with_the_parts(elsewhere: PathMap | None) -> None:
+    few, many = steps_of_a_shard(2, elsewhere), steps_of_a_shard(2_000, elsewhere)
+    assert many < 1.02 * few
 
 
 @pytest.mark.soak

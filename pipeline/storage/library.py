@@ -6,9 +6,11 @@ Input is only ever read: opened read-only, never through a link that leaves its 
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.item import Entry
@@ -36,9 +38,21 @@ class Library:
     repeated: tuple[str, ...] = ()  # archives that are given twice, and read once
     known: str = ""  # the folder of what is known of its tars, once they have been read: before, they cannot be walked
     _roots: dict[str, Part] = field(init=False, repr=False, compare=False)
+    _packed: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_roots", {part.name: part for part in self.parts})
+        object.__setattr__(self, "_packed", pickle.dumps((self.parts, self.repeated, self.known)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It travels with each shard: packed once, and unpacked once in each process, however many parts it has."""
+        return _unpacked, (self._packed,)
+
+    def __dask_tokenize__(self) -> bytes:
+        return self._packed
+
+    def __hash__(self) -> int:
+        return hash((len(self.parts), self.known))  # of thousands of parts as soon as of one
 
     @classmethod
     def of(cls, inputs: Sequence[str | os.PathLike[str]], merge: bool = False) -> Library:
@@ -124,6 +138,11 @@ class Library:
         """What is known of a medium before it is opened, as record.FACT_COLUMNS; None if it has to be read."""
         part = self._roots[entry.part]
         return facts_of(self.known, part, entry) if part.form == "tar" else None
+
+
+@lru_cache(maxsize=4)
+def _unpacked(packed: bytes) -> Library:
+    return Library(*pickle.loads(packed))
 
 
 def walk_part(part: Part) -> Iterator[Entry | Refused]:
