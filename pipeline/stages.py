@@ -17,6 +17,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias
 
@@ -62,6 +63,8 @@ FIRST_AHEAD, MOST_AHEAD = 128, 8192
 SWITCHED = 0.0005
 #: Items of which it is told at once what is wanted of them, of what lies behind URLs.
 TOLD_AT_ONCE = 32
+#: Items for each thread that may be read while one takes long that comes before them.
+MOST_TOLD = 16
 
 Opened: TypeAlias = "tuple[MediaItem, InputFile | None]"
 
@@ -193,21 +196,35 @@ def switching(seconds: float) -> Iterator[None]:
 def _fetched(
     items: Iterator[MediaItem], library: Library, threads: int, all_tags: bool, verify: bool
 ) -> Iterator[Opened]:
-    """The items, read by threads that run ahead of the consumer at once; what some of them want is told together."""
+    """The items in order, read by threads that run ahead of the consumer at once, and of an item that takes long; what some of
+    them want is told together."""
+    finished: SimpleQueue[object] = SimpleQueue()
 
     def read(item: MediaItem) -> MediaItem:
         return extract(_open_item(item, library), all_tags, verify)
 
     window: deque[Future[MediaItem]] = deque()
+    under_way = 0
     with switching(SWITCHED), ThreadPoolExecutor(threads, thread_name_prefix="read_sidecars") as pool:
         try:
             while True:
-                if len(window) <= threads and (some := list(islice(items, max(threads, TOLD_AT_ONCE)))):
+                while not finished.empty():
+                    finished.get()
+                    under_way -= 1
+                room = under_way <= threads and len(window) <= MOST_TOLD * threads
+                if room and (some := list(islice(items, max(threads, TOLD_AT_ONCE)))):
                     library.want(entry for item in some for entry in (item.media, item.sidecar) if entry is not None)
-                    window.extend(pool.submit(read, item) for item in some)
-                if not window:
+                    for item in some:
+                        window.append(pool.submit(read, item))
+                        window[-1].add_done_callback(finished.put)
+                    under_way += len(some)
+                elif not window:
                     return
-                yield window.popleft().result(), None
+                elif window[0].done():
+                    yield window.popleft().result(), None
+                else:
+                    finished.get()
+                    under_way -= 1
         finally:
             for each in window:
                 each.cancel()

@@ -26,8 +26,8 @@ KEPT_EXIF = 1 << 20
 
 #: Width and height.
 Size = tuple[int | None, int | None]
-#: The end of a cut-off file is looked for in this many bytes.
-TAIL = 32 << 10
+#: The end of a picture is looked for in so many bytes of the file's, then in four times as many before these, up to so many.
+TAIL, LONGEST_TAIL = 32 << 10, 1 << 20
 #: Segments before a picture; honest files have some dozens, with a colour profile or a depth map some hundreds.
 MANY_SEGMENTS = 1_000
 #: Pixels that a byte of a JPEG or PNG may stand for. Deflate makes 1,032 of one at most, of 8 pixels each; a JPEG of one
@@ -158,11 +158,12 @@ def _ends(source: Source, scan: int) -> bool:
         last == b"\xff\xd9" or not last
     ):  # in an archive that is cut, or lies, its end is not where its header says: known there
         return bool(last)
+    length = TAIL
     while end > scan:
-        start = max(scan, end - TAIL)
+        start = max(scan, end - length)
         if b"\xff\xd9" in source.read_at(start, end - start + 1):
             return True
-        end = start
+        end, length = start, min(4 * length, LONGEST_TAIL)  # each read may be a request
     return False
 
 

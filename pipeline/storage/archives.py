@@ -30,13 +30,15 @@ MOST_OPEN, SHARE_OPEN = 256, 4
 class Stamp(NamedTuple):
     """What tells whether a file is still the one that was listed.
 
-    Seen from `anywhere`, as by a worker through a mount of its own, the file may have another inode.
+    Seen from `anywhere`, as by a worker through a mount of its own, the file may have another inode. What lies behind a URL may
+    have a `tag`, by which its server gives the bytes of this file and no other.
     """
 
     inode: int
     size: int
     modified_ns: int
     anywhere: bool = False
+    tag: str = ""
 
     @classmethod
     def of(cls, state: os.stat_result) -> Stamp:

@@ -106,10 +106,9 @@ class ObjectArchive:
 
     def __init__(self, url: str, stamp: Stamp) -> None:
         self.path, self.stamp = url, stamp
-        found = reading(url, remote.look_at, url)
-        if remote.as_stamp(found) != stamp:
+        self._tag = stamp.tag  # every read says whether it is still that
+        if not stamp.tag and reading(url, remote.stamp_of, url) != stamp:
             raise self._changed()
-        self._tag = remote.tag_of(found)
         self.blocks: list[_Block] = []  # by where they start
         self._wanted: deque[list[tuple[int, int]]] = deque(maxlen=64)
         self._ends: deque[int] = deque(maxlen=64)  # of long reads

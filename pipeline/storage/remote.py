@@ -426,7 +426,7 @@ def as_stamp(found: Mapping[str, Any]) -> Stamp:
     number = int.from_bytes(hashlib.blake2b(tag.encode(), digest_size=7).digest(), "big") if tag else 0
     moments = (found.get(name) for name in ("LastModified", "last_modified", "mtime", "updated", "timeModified"))
     moment = next((each for each in moments if each), None)
-    return Stamp(number, int(found.get("size") or 0), nanoseconds(moment))
+    return Stamp(number, int(found.get("size") or 0), nanoseconds(moment), tag=tag_of(found))
 
 
 def nanoseconds(moment: Any) -> int:
