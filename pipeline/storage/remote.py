@@ -523,6 +523,7 @@ async def _signed_piece(files: Any, path: str, offset: int, length: int, tag: st
     long as the request. None where that is not possible, or is refused."""
     address, until = _addresses.get(path, ("", 0.0))
     bucket, _, key = path.partition("/")
+    await files.set_session()
     client = await files.get_s3(bucket)
     if until < time.monotonic():
         address = await _signed(files, client, bucket, key)
