@@ -198,6 +198,8 @@ def _fetched(
 ) -> Iterator[Opened]:
     """The items in order, read by threads that run ahead of the consumer at once, and of an item that takes long; what some of
     them want is told together."""
+    from pipeline.storage.objects import Ahead
+
     finished: SimpleQueue[object] = SimpleQueue()
 
     def read(item: MediaItem) -> MediaItem:
@@ -205,7 +207,11 @@ def _fetched(
 
     window: deque[Future[MediaItem]] = deque()
     under_way = 0
-    with switching(SWITCHED), ThreadPoolExecutor(threads, thread_name_prefix="read_sidecars") as pool:
+    with (
+        switching(SWITCHED),
+        Ahead(threads) as ahead,
+        ThreadPoolExecutor(threads, thread_name_prefix="read_sidecars", initializer=ahead.join) as pool,
+    ):
         try:
             while True:
                 while not finished.empty():
@@ -213,7 +219,8 @@ def _fetched(
                     under_way -= 1
                 room = under_way <= threads and len(window) <= MOST_TOLD * threads
                 if room and (some := list(islice(items, max(threads, TOLD_AT_ONCE)))):
-                    library.want(entry for item in some for entry in (item.media, item.sidecar) if entry is not None)
+                    entries = (entry for item in some for entry in (item.media, item.sidecar) if entry is not None)
+                    library.want(entries, ahead)
                     for item in some:
                         window.append(pool.submit(read, item))
                         window[-1].add_done_callback(finished.put)

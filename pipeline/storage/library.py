@@ -24,7 +24,7 @@ from pipeline.storage.zips import Member, open_member, walk_zip, want_members
 from pipeline.takeout.parts import export_of, missing_parts
 
 if TYPE_CHECKING:
-    from pipeline.storage.objects import ObjectFile
+    from pipeline.storage.objects import Ahead, ObjectFile
 
 #: A file of the library, open for reading: a media Source.
 InputFile: TypeAlias = "OpenFile | Member | Streamed | ObjectFile"
@@ -109,15 +109,15 @@ class Library:
 
         return packages_for(part.root for part in self.parts if part.is_remote)
 
-    def want(self, entries: Iterable[Entry]) -> None:
-        """Say what is going to be opened soon, so that what lies close together behind a URL is fetched together."""
+    def want(self, entries: Iterable[Entry], ahead: Ahead) -> None:
+        """Have fetched what is going to be read of zips behind URLs, what lies close together by one request."""
         wanted: dict[str, list[Entry]] = {}
         for entry in entries:
             part = self._roots[entry.part]
             if part.form == "zip" and part.is_remote:
                 wanted.setdefault(entry.part, []).append(entry)
         for name, some in wanted.items():
-            want_members(self._roots[name], some)
+            want_members(self._roots[name], some, ahead)
 
     def close(self) -> None:
         """Let go of what this process keeps open of archives. What is needed again is opened again."""

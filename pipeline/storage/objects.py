@@ -10,7 +10,8 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -65,6 +66,35 @@ def grouped(ranges: Sequence[tuple[int, int]], gap: int = GAP, most: int = LARGE
     return groups
 
 
+class Ahead:
+    """Threads that fetch what is told to be wanted soon, while those who want it compute; with what these ask for besides, no
+    more requests are under way than there are threads.
+
+    Used as a context: at its end nothing is under way any more; what nobody has begun with is fetched by whoever wants it.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._slots = threading.BoundedSemaphore(threads)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fetch", initializer=self.join)
+
+    def join(self) -> None:
+        """Have this thread's requests count as some of these."""
+        _own.slots = self._slots
+
+    def fetch(self, block: _Block) -> None:
+        """Fetch it as soon as there is a thread for it."""
+        self._pool.submit(block.fetch).add_done_callback(lambda done: block.give_up() if done.cancelled() else None)
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+_own = threading.local()
+
+
 class _Block:
     """Some bytes of an archive, that are there or under way."""
 
@@ -73,6 +103,23 @@ class _Block:
     def __init__(self, archive: ObjectArchive, start: int, end: int) -> None:
         self.archive, self.start, self.end = archive, start, end
         self.data: Future[bytes] = Future()
+
+    def fetch(self) -> None:
+        """Ask for them; what comes of it is in `data`."""
+        try:
+            data = self.archive._read(self.start, self.end - self.start)
+        except BaseException as error:
+            with _held.lock:
+                _held.drop(self)
+            self.data.set_exception(error)
+        else:
+            self.data.set_result(data)
+
+    def give_up(self) -> None:
+        """They are not going to be asked for: who waits for them is told so."""
+        with _held.lock:
+            _held.drop(self)
+        self.data.cancel()
 
 
 class _Held:
@@ -120,9 +167,15 @@ class ObjectArchive:
     def check(self) -> None:
         """Nothing is asked: all bytes were those of one tag; where there are none, the driver looks once more at the end."""
 
-    def want(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Say what is going to be read: it is fetched together as far as that saves requests."""
-        self._wanted.append(grouped([(start, min(end, self.stamp.size)) for start, end in ranges]))
+    def want(self, ranges: Sequence[tuple[int, int]], ahead: Ahead) -> None:
+        """Have fetched what is going to be read, in this order, together as far as that saves requests."""
+        ranges = [(start, min(end, self.stamp.size)) for start, end in ranges]
+        groups = grouped(ranges)
+        for start, end in dict.fromkeys(groups[bisect_right(groups, each) - 1] for each in ranges):
+            with _held.lock:
+                block = None if self._there(start, end) else self._add(start, end)
+            if block is not None:
+                ahead.fetch(block)
 
     def hint(self, offset: int, length: int) -> None:
         """All of these bytes are wanted."""
@@ -149,25 +202,24 @@ class ObjectArchive:
 
     def _fetched(self, offset: int, end: int) -> tuple[int, bytes]:
         """Bytes that have those that are wanted, and where they begin."""
-        with _held.lock:
-            block = self._there(offset, end)
-            mine = block is None
-            if block is None:
-                block = _Block(self, *self._span(offset, end))
-                self.blocks.insert(bisect_right(self.blocks, block.start, key=_start), block)
-                _held.add(block)
-            if end - offset >= LONG_READ:
-                self._ends.append(end)
-        if mine:
-            try:
-                data = self._read(block.start, block.end - block.start)
-            except BaseException as error:
-                with _held.lock:
-                    _held.drop(block)
-                block.data.set_exception(error)
-                raise
-            block.data.set_result(data)
-        return block.start, block.data.result()
+        while True:
+            with _held.lock:
+                block = self._there(offset, end)
+                mine = block is None
+                if block is None:
+                    block = self._add(*self._span(offset, end))
+                if end - offset >= LONG_READ:
+                    self._ends.append(end)
+            if mine:
+                block.fetch()
+            with suppress(CancelledError):
+                return block.start, block.data.result()
+
+    def _add(self, start: int, end: int) -> _Block:
+        block = _Block(self, start, end)
+        self.blocks.insert(bisect_right(self.blocks, start, key=_start), block)
+        _held.add(block)
+        return block
 
     def _there(self, offset: int, end: int) -> _Block | None:
         at = bisect_right(self.blocks, offset, key=_start)
@@ -187,7 +239,8 @@ class ObjectArchive:
 
     def _read(self, offset: int, length: int) -> bytes:
         try:
-            return reading(self.path, remote.read_piece, self.path, offset, length, self._tag).data
+            with getattr(_own, "slots", nullcontext()):
+                return reading(self.path, remote.read_piece, self.path, offset, length, self._tag).data
         except FileNotFoundError:
             raise MediaError(
                 f"vanished: {remote.shown_url(self.path).rpartition('/')[2]}, which has it, is gone"

@@ -31,7 +31,7 @@ from pipeline.storage.zip_headers import (
 from pipeline.takeout.parts import paths_in_export
 
 if TYPE_CHECKING:
-    from pipeline.storage.objects import ObjectArchive
+    from pipeline.storage.objects import Ahead, ObjectArchive
 
 #: Bytes of a medium that are fetched together with its header; more are read when they are asked for.
 FIRST = 16 << 10
@@ -244,13 +244,14 @@ def open_member(part: Part, entry: Entry) -> Member:
     )
 
 
-def want_members(part: Part, entries: Iterable[Entry]) -> None:
-    """Say which members of a zip behind a URL are opened soon. Whoever opens them meets errors."""
+def want_members(part: Part, entries: Iterable[Entry], ahead: Ahead) -> None:
+    """Have fetched what is going to be read of members of a zip behind a URL. Whoever opens them meets errors."""
     with noting([], "read"):
         if part.stamp is not None:
             archive = open_archive(part.address, part.stamp)
             if not isinstance(archive, Archive):
-                archive.want([wanted for each in entries if each.at is not None for wanted in _wanted(each, each.at)])
+                wanted = [each for entry in entries if entry.at is not None for each in _wanted(entry, entry.at)]
+                archive.want(wanted, ahead)
 
 
 def _wanted(entry: Entry, at: int) -> Iterator[tuple[int, int]]:
