@@ -239,8 +239,7 @@ class ObjectArchive:
 
     def _read(self, offset: int, length: int) -> bytes:
         try:
-            with getattr(_own, "slots", nullcontext()):
-                return reading(self.path, remote.read_piece, self.path, offset, length, self._tag).data
+            return reading(self.path, remote.read_piece, self.path, offset, length, self._tag).data
         except FileNotFoundError:
             raise MediaError(
                 f"vanished: {remote.shown_url(self.path).rpartition('/')[2]}, which has it, is gone"
@@ -304,7 +303,8 @@ def reading(url: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     if the server is gone altogether: no file has anything to do with that, and each would wait as long for it.
     """
     try:
-        return function(*args, **kwargs)
+        with getattr(_own, "slots", nullcontext()):
+            return function(*args, **kwargs)
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except OSError as error:
