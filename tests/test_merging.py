@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -27,6 +28,7 @@ from pipeline.exporting import Choice, export
 from pipeline.merging import merge as merge_results
 from pipeline.problems import OutputError, RunError, UsageError
 from pipeline.record import RECORD, SCHEMA_VERSION
+from pipeline.report import report as write_report
 from pipeline.several import Given, library_names, merged_id, why_no_name
 from pipeline.storage.archives import Stamp
 from pipeline.storage.browsable import OF_LIBRARIES
@@ -222,6 +224,16 @@ def test_merged_results_are_read_like_any_others(household: dict[str, Path], hom
     assert told["part"] == "ben/ben" and told["sidecar"]["rule"] is not None
     assert explain("2019/Takeout/Google Photos/Trip/metadata.json", home)["state"] == "album_metadata"
     assert set(library.problems()["part"]) >= {f"2024/{EXPORT}-004.zip"}
+
+
+def test_the_report_says_what_each_library_holds(home: Path, household: dict[str, Path], tmp_path: Path) -> None:
+    page = write_report(home, tmp_path / "home.html", thumbnails=False).read_text("utf-8")
+    table = page.partition('aria-label="libraries"')[2].partition("</table>")[0]
+    counted = query(home, "SELECT library, count(*), count(duplicate_of) FROM media GROUP BY library ORDER BY library")
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("<tr")[2:]]
+    assert [(name, int(files), int(copies)) for name, files, _, copies, _ in rows] == counted
+    alone = write_report(household["ben"], tmp_path / "ben.html", thumbnails=False).read_text("utf-8")
+    assert 'aria-label="libraries"' not in alone
 
 
 @pytest.mark.parametrize("reader", READERS)
