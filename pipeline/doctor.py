@@ -346,6 +346,10 @@ def _scheduler(flags: Mapping[str, Any] | None, config: Path | None) -> Iterator
 
     name = "Dask scheduler"
     try:
+        Settings.load()
+    except UsageError:
+        return  # which is what has been said of the environment
+    try:
         settings = Settings.load(flags, config)
         if not settings.scheduler and not settings.scheduler_file:
             yield Finding("settings", name, "ok", "none is set: scan runs on this machine")

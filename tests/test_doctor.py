@@ -71,6 +71,7 @@ def test_settings_and_folders_that_cannot_be_used_are_said(run: Run) -> None:
         of(found, "environment")["state"] == "missing" and "TAKEOUT_INDEX_THREADS" in of(found, "environment")["said"]
     )
     assert of(found, "cache folder")["state"] == "note"
+    assert [each["said"] for each in found["findings"]].count(of(found, "environment")["said"]) == 1
 
 
 def test_damaged_and_unfinished_results_are_told(results: Path, tmp_path: Path, run: Run) -> None:
