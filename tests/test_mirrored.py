@@ -306,6 +306,25 @@ def test_a_manifest_that_is_written_is_not_taken_for_that_of_others_when_the_ans
     check_whole(objects(s3, bucket))
 
 
+def test_a_manifest_that_is_removed_just_before_it_is_replaced_is_told(
+    s3: S3, small: Path, elsewhere: Callable[[str], None]
+) -> None:
+    bucket = s3.bucket()
+    url = f"s3://{bucket}/results"
+    scan(small, url, SEQUENTIAL)
+
+    def before(number: int, line: str) -> None:
+        if line.startswith("PUT") and "/run.json" in line:
+            s3.client.delete_object(Bucket=bucket, Key="results/run.json")
+
+    s3.proxy.before = before
+    with pytest.raises(OutputError, match="another run has published"):
+        scan(small, url, SEQUENTIAL)
+    s3.proxy.reset()
+    scan(small, url, SEQUENTIAL)
+    check_whole(objects(s3, bucket))
+
+
 def test_a_store_that_knows_no_conditions_is_written_to_without(
     s3: S3, small: Path, elsewhere: Callable[[str], None]
 ) -> None:

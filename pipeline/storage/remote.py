@@ -653,9 +653,11 @@ def replace_whole(url: str, data: bytes, tag: str | None) -> None:
             write_whole(url, data)
         elif status not in _UNMET:
             raise
-        # An answer that did not come may have been that it is written.
-        elif read_whole(url) != data:
-            raise FileExistsError(errno.EEXIST, "something else has been written there") from error
+        else:
+            with suppress(FileNotFoundError):  # somebody has removed what was there
+                if read_whole(url) == data:
+                    return  # an answer that did not come may have been that it is written
+            raise FileExistsError(errno.EEXIST, "it is no longer what it was") from error
 
 
 def upload(source: Path, url: str) -> None:
