@@ -109,11 +109,10 @@ def merge(
         publishing = partial(mirror.publishing, there, watch) if mirror else nullcontext
         before = read_report(folder / "run.json")
         if before is not None and before[0].get("state") == state and are_whole(folder, before[1]):
-            if mirror and mirror.unpublished.exists():
-                with publishing():
-                    pass  # an earlier run has done all but that
-            else:
+            if not (mirror and mirror.unpublished.exists()):
                 watch.note("nothing has changed since these were last merged")
+            with publishing():
+                pass  # what an earlier run has not come to, or somebody has removed since
             return before[0] | {"mode": "unchanged"}
         report = _merge_into(claim, [os.fspath(each) for _, each in given], sources, state, place, watch, clock)
         if mirror:
@@ -204,7 +203,8 @@ def _refuse_output(folder: Path, place: str, sources: Sequence[Source]) -> None:
         for inner, outer in ((folder, source.folder), (source.folder, folder)):
             if is_inside(str(inner), str(outer)):
                 raise UsageError(f"{inner} lies inside {outer}: choose another folder with -o")
-        refuse_input(folder, source.folder)
+        for written in {str(folder), place}:
+            refuse_input(written, source.folder)
     shards = Results(folder).shards
     if shards.is_dir() and any(shards.iterdir()):
         raise UsageError(f"{place} holds a scan that has not ended: merge into a place of its own")

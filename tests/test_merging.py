@@ -548,6 +548,45 @@ def test_what_is_merged_may_be_in_a_bucket_too(
     assert len(report["merged"]) == 4
 
 
+def test_what_is_missing_in_the_bucket_is_published_again_though_nothing_has_changed(
+    household: dict[str, Path], s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a run that was killed when the manifest stood, or where somebody has tidied up."""
+    monkeypatch.setenv("TAKEOUT_INDEX_MIRRORS", str(tmp_path / "mirrors"))
+    bucket = s3.bucket()
+    url = f"s3://{bucket}/home"
+    places = [household["2019"], household["ben"]]
+
+    def keys() -> dict[str, str]:
+        found = s3.client.list_objects_v2(Bucket=bucket).get("Contents", ())
+        return {each["Key"]: each["ETag"] for each in found}
+
+    merge_results(places, url)
+    due = keys()
+    for gone in (["home/index.sqlite"], ["home/run.json"], [key for key in due if "/media/" in key], list(due)):
+        for key in gone:
+            s3.client.delete_object(Bucket=bucket, Key=key)
+        s3.put(bucket, "home/media/taken_year=1999/part-00000-00000000.parquet", b"of an earlier merge")
+        s3.put(bucket, "home/.by-content/index-00000000-5.sqlite", b"older")
+        assert merge_results(places, url)["mode"] == "unchanged"
+        assert keys() == due
+    s3.put(bucket, "home/run.json", b"{}")
+    merge_results(places, url)
+    assert keys() == due
+    s3.proxy.reset()
+    merge_results(places, url)
+    assert [line for line in s3.proxy.lines if line.startswith("PUT") and "/.work/begun" not in line] == []
+
+
+def test_a_library_in_a_bucket_is_not_merged_into(household: dict[str, Path], s3: S3, tmp_path: Path) -> None:
+    bucket = s3.bucket(household["ben"].parent.parent / "in/ben")
+    scan(f"s3://{bucket}", tmp_path / "ben", SEQUENTIAL)
+    with pytest.raises(
+        UsageError, match=f"s3://{bucket}/home lies inside the library s3://{bucket}, which is only ever"
+    ):
+        merge_results([household["2019"], tmp_path / "ben"], f"s3://{bucket}/home")
+
+
 def test_a_folder_with_an_equals_sign_is_a_folder(household: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(household["2019"], tmp_path / "a=b")
     library = merge([tmp_path / "a=b", household["ben"]], tmp_path / "home", quiet=True)

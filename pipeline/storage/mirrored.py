@@ -228,7 +228,8 @@ class Mirror:
         if gone:
             raise OSError(None, f"{gone[0]} is not there after it was written: does somebody else publish there?")
         try:
-            remote.replace_whole(remote.join(self.url, MANIFEST), data, before.tag if before else None)
+            if before is None or before.data != data:  # else what it names has been put right, if it was not
+                remote.replace_whole(remote.join(self.url, MANIFEST), data, before.tag if before else None)
         except FileExistsError as error:
             raise self._others() from error
         # From here on the results are published. What is left to do, the next run does if this one dies.
@@ -285,8 +286,8 @@ class Mirror:
                             continue  # replaced meanwhile
                         if lost:
                             raise RunError(
-                                f"{self.shown}: {lost[0]} is missing or not as it was published: takeout-index scan INPUT... "
-                                f"-o {self.shown} puts that right"
+                                f"{self.shown}: {lost[0]} is missing or not as it was published: the same scan or merge again, "
+                                f"with -o {self.shown}, puts that right"
                             )
                         _exchange(results)
                     return self.read_folder

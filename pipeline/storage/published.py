@@ -77,12 +77,13 @@ def parse_report(data: bytes) -> tuple[dict[str, Any], dict[str, Published]] | N
     return whole, files
 
 
-def refuse_input(path: Path, results: Path) -> None:
-    """Raises UsageError if the resolved path is one of the inputs that were scanned into `results`, or lies inside of one."""
-    found = read_report(results / "run.json")
+def refuse_input(path: str | Path, results: Path) -> None:
+    """Raises UsageError if the resolved path, or the URL, is one of the inputs that were scanned into `results`, or lies inside
+    of one."""
+    found, path = read_report(results / "run.json"), str(path)
     for place in found[0]["input_paths"] if found else ():
-        if is_inside(stored_text(str(path)), place):
-            where = f"is the input {place}" if str(path) == place else f"lies inside the library {place}"
+        if is_inside(stored_text(path), place):
+            where = f"is the input {place}" if path == place else f"lies inside the library {place}"
             raise UsageError(f"{path} {where}, which is only ever read: choose another place with -o")
 
 
