@@ -783,10 +783,12 @@ def mirror_at(output: AnyPath | None, library: Library, settings: Settings) -> M
     if output is None or not is_url(os.fspath(output)):
         return None
     from pipeline.storage.mirrored import Mirror
+    from pipeline.storage.remote import canonical
 
     mirror = Mirror.of(os.fspath(output), settings.mirrors)
     for part in library.parts:
-        if is_inside(mirror.url, part.root) or is_inside(part.root, mirror.url):
+        root = canonical(part.root)
+        if is_inside(mirror.url, root) or is_inside(root, mirror.url):
             raise UsageError(f"{mirror.shown} and the input {part.name} lie inside each other: choose another with -o")
     mirror.check_output()
     return mirror

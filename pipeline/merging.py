@@ -31,7 +31,7 @@ from pipeline.storage.opened import Opened
 from pipeline.storage.package import data_package
 from pipeline.storage.parts import is_inside, real_path, shown_input
 from pipeline.storage.published import are_whole, merged_libraries, read_report, refuse_input
-from pipeline.storage.remote import is_url, shown_url
+from pipeline.storage.remote import canonical, is_url, shown_url
 from pipeline.storage.results import Results, claimed, publish_report, results_of, write_files, write_text
 from pipeline.storage.results import write_years as write_by_year
 from pipeline.timing import Clock
@@ -139,7 +139,7 @@ def _mirror_at(output: AnyPath, given: Sequence[tuple[str | None, AnyPath]]) -> 
     from pipeline.storage.mirrored import Mirror
 
     mirror = Mirror.of(url)
-    for other in (os.fspath(place).rstrip("/") for _, place in given):
+    for other in (canonical(os.fspath(place)) for _, place in given):
         if is_url(other) and (is_inside(mirror.url, other) or is_inside(other, mirror.url)):
             raise UsageError(
                 f"{mirror.shown} and {shown_url(other)}, which is to be merged, lie inside each other: choose another with -o"

@@ -361,6 +361,7 @@ REFUSED = {
         r"sftp://me@127.0.0.1/home: a password in a URL",
     ),
     "one of them in a bucket": (["s3://b/ben/", "2019"], "s3://b/ben", "lie inside each other"),
+    "one of them by another name": (["s3a://b/ben", "2019"], "S3://b/ben", "lie inside each other"),
     "inside one in a bucket": (["s3://b/ben", "2019"], "s3://b/ben/home", "lie inside each other"),
     "no name": (["=2019", "ben"], "home", "cannot be called ''"),
     "a line": (["a\nb=2019", "ben"], "home", r"cannot be called 'a\\nb'"),

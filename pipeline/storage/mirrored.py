@@ -82,7 +82,7 @@ class Mirror:
         """The mirror of results at a URL, in `mirrors` or where those of this user are. Raises UsageError if there is no such
         place."""
         try:
-            named = urlsplit(url := url.rstrip("/")).netloc
+            named = urlsplit(url := remote.canonical(url)).netloc
         except ValueError as error:
             raise UsageError(f"{url} is no URL: {error}") from error
         if not named:

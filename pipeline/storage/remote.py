@@ -32,6 +32,8 @@ EXTRAS = {
     "sftp": "sftp", "ssh": "sftp", "http": "http", "https": "http",
 }  # fmt: skip
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "sftp": "paramiko", "http": "aiohttp"}
+#: Schemes that are called otherwise, too, by the same library.
+_OTHER_NAMES = {"s3a": "s3", "gcs": "gs", "ssh": "sftp"}
 #: Kinds of URLs that can only be read.
 READ_ONLY = ("http", "https")
 #: Kinds of URLs whose files are seen while they are written, and that have folders to be made; and those with one connection
@@ -82,6 +84,17 @@ def is_url(place: str) -> bool:
     """
     found = _URL.match(place)
     return found is not None and found[1].lower() not in ("file", "local")
+
+
+def canonical(url: str) -> str:
+    """A URL as it is written where there are several ways to name one place; a path as it is.
+
+    >>> canonical("S3A://bucket/results/"), canonical("/home/anna")
+    ('s3://bucket/results', '/home/anna')
+    """
+    scheme, found, rest = url.partition("://")
+    scheme = scheme.lower()
+    return f"{_OTHER_NAMES.get(scheme, scheme)}://{rest.rstrip('/')}" if found else url
 
 
 def filesystem(url: str) -> tuple[Any, str]:
