@@ -70,19 +70,20 @@ class Reading:
         two, and all rows of a shard the result of the one that waits for the other.
         """
         if self.elsewhere is not None:
-            return _there(self)(references)
+            return _there(self, self.library.__dask_tokenize__())(references)
         names = db.from_sequence(references, npartitions=len(references))
         # Dask looks for graphs in all that it is given as an argument, and a library may have thousands of parts.
         read = partial(
             read_sidecars, library=self.library, threads=self.threads, all_tags=self.all_tags, verify=self.verify
         )
+        threads = self.threads * (2 if self.library.waits else 1)  # for each that reads, another fetches ahead
         if references[0].alone:
             task = Task(self.library, self.shards, self.all_tags, self.verify, self.limits)
             return names.map(partial(work_alone, manifest=self.manifest, task=task)).flatten()
         return (
             names.map(read_items, self.manifest)
             .flatten()
-            .map_partitions(hand_out, self.marks, self.limits, self.threads)
+            .map_partitions(hand_out, self.marks, self.limits, threads)
             .map_partitions(read)
             .map(extract, self.all_tags, self.verify)
             .map(make_rows)
@@ -126,8 +127,8 @@ class Reading:
 
 
 @lru_cache(maxsize=4)
-def _there(reading: Reading) -> Reading:
-    """The same as workers elsewhere see it."""
+def _there(reading: Reading, _packed: bytes) -> Reading:
+    """The same as workers elsewhere see it. Of two libraries that are equal each is let in by its own signatures."""
     assert reading.elsewhere is not None
     there = reading.elsewhere.there
     return replace(

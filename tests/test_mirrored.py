@@ -23,6 +23,7 @@ from pipeline.exporting import export
 from pipeline.problems import OutputError, RunError, UsageError
 from pipeline.report import report as make_page
 from pipeline.settings import Settings
+from pipeline.storage import remote
 from pipeline.storage.mirrored import Mirror
 from pipeline.storage.published import Published, parse_report
 from pipeline.synthetic import make_library
@@ -323,6 +324,28 @@ def test_a_manifest_that_is_removed_just_before_it_is_replaced_is_told(
     s3.proxy.reset()
     scan(small, url, SEQUENTIAL)
     check_whole(objects(s3, bucket))
+
+
+def test_a_conflict_is_asked_about_once_more(s3: S3) -> None:
+    url = f"s3://{s3.bucket()}/run.json"
+    remote.replace_whole(url, b"one", None)
+    _, tag = remote.read_tagged(url)
+    s3.proxy.fault = lambda number, line: "409" if number == 1 else None
+    s3.proxy.requests = 0
+    remote.replace_whole(url, b"two", tag)
+    assert remote.read_whole(url) == b"two"
+    s3.proxy.requests = 0
+    with pytest.raises(FileExistsError):
+        remote.replace_whole(url, b"three", tag)
+    assert remote.read_whole(url) == b"two"
+
+
+def test_a_tag_of_what_is_merely_alike_is_no_condition(monkeypatch: pytest.MonkeyPatch, s3: S3) -> None:
+    async def piece(*_: Any) -> remote.Piece:
+        return remote.Piece(b"{}", 'W/"1"')
+
+    monkeypatch.setattr(remote, "_s3_piece", piece)
+    assert remote.read_tagged("s3://bucket/run.json") == (b"{}", "")
 
 
 def test_a_store_that_knows_no_conditions_is_written_to_without(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -21,15 +22,19 @@ from botocore.exceptions import NoCredentialsError
 from pipeline import Settings, open_library
 from pipeline.alone import Task, rows_alone
 from pipeline.api import explain, plan, scan, verify
+from pipeline.graph import Reading
 from pipeline.item import Entry
 from pipeline.limits import NONE
+from pipeline.path_map import PathMap
 from pipeline.preparing import list_library, pair_library
-from pipeline.problems import RunError, UsageError
+from pipeline.problems import MediaError, RunError, UsageError
 from pipeline.progress import Silent
 from pipeline.storage import remote
+from pipeline.storage.archives import Stamp
 from pipeline.storage.library import Library
+from pipeline.storage.manifest import ShardRef
 from pipeline.storage.objects import Ahead, ObjectArchive
-from pipeline.storage.parts import InputError, Refused, part_of, source_of, why_closed
+from pipeline.storage.parts import InputError, Part, Refused, part_of, source_of, why_closed
 from pipeline.synthetic import make_library
 from tests.conftest import Run, files_rows, media_rows, write_tree
 from tests.servers import KEY, S3, SECRET, can_serve_folders, environment, plain_http, rclone_serving
@@ -155,6 +160,76 @@ def test_what_is_no_longer_fetched_ahead_is_read_by_whoever_wants_it(s3: S3, tmp
             go_on.set()
         assert [each.result(10) for each in found] == [(b"PK\3\4" + data)[start:end] for start, end in places]
     assert [archive.read_at(start, end - start) for start, end in places] == [each.result() for each in found]
+
+
+def test_what_is_wanted_is_fetched_in_its_order_and_nothing_behind_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[tuple[int, int]] = []
+
+    def read(_archive: ObjectArchive, start: int, length: int) -> bytes:
+        fetched.append((start, length))
+        return bytes(length)
+
+    monkeypatch.setattr(ObjectArchive, "_read", read)
+    size = 10 << 20
+    archive = ObjectArchive("s3://bucket/a.zip", Stamp(1, size, 1, tag="1"))
+    with Ahead(1) as ahead:
+        starts = [at for number in range(3) for at in (number << 20, (number << 20) + 100)]
+        archive.want([*((at, at + 50) for at in starts), (size, size + 256), (size + 9, size + 256)], ahead)
+        assert [len(archive.read_at(at, 50)) for at in starts] == [50] * 6
+    assert fetched == [(0, 150), (1 << 20, 150), (2 << 20, 150)]
+    archive.close()
+
+
+def test_an_archive_that_is_not_asked_for_by_its_tag_is_looked_at_when_it_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed, now = (Stamp(number, 100, number, tag=f"{number}") for number in (1, 2))
+    monkeypatch.setattr(remote, "stamp_of", lambda url: now)
+    for scheme in ("gs", "az", "sftp"):
+        assert ObjectArchive(f"{scheme}://bucket/a.zip", now).size == 100
+        with pytest.raises(MediaError, match="changed"):
+            ObjectArchive(f"{scheme}://bucket/a.zip", listed)
+
+
+def forget_connections() -> None:
+    """Have the service be looked for anew."""
+    remote._filesystem("s3", "", os.getpid()).clear_instance_cache()
+    remote._filesystem.cache_clear()
+
+
+def test_a_server_that_heeds_no_tags_gives_nothing_of_an_archive_that_was_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "bucket/a.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(b"A" * 100)
+    with rclone_serving("s3", tmp_path, "--auth-key", f"{KEY},{SECRET}", "--dir-cache-time", "0s") as port:
+        for name, value in environment(f"http://127.0.0.1:{port}").items():
+            monkeypatch.setenv(name, value)
+        forget_connections()
+        opened = ObjectArchive("s3://bucket/a.zip", remote.stamp_of("s3://bucket/a.zip"))
+        assert opened.read_at(0, 3) == b"AAA"
+        opened.close()
+        archive.write_bytes(b"B" * 100)
+        with pytest.raises(MediaError, match="changed"):
+            opened.read_at(0, 3)
+    forget_connections()
+
+
+def test_the_memory_of_a_file_is_beside_that_of_all_threads(s3: S3, tmp_path: Path, run: Run) -> None:
+    make_library(tmp_path / "in", files=160, seed=7, image_bytes=60_000, layout="zip", parts=2)
+    s3.proxy.latency = 0.2
+    url = f"s3://{s3.bucket(tmp_path / 'in')}"
+    done = run("scan", url, "-o", "out", "--mode", "parallel", "--processes", 1, "--threads", 40, "--file-mb", 128)
+    assert done.returncode in (0, 3), done.stderr
+
+
+def test_a_library_goes_to_workers_elsewhere_with_the_signature_that_was_given_last() -> None:
+    for query in ("?signature=one", "?signature=other"):
+        part = Part("a.zip", "https://example.org/a.zip", "zip", stamp=Stamp(1, 1, 1), query=query)
+        there = PathMap.of(["/in=/there"])
+        graph = Reading(Library((part,)), "/work/manifest", "/work/shards", "", 4, False, False, elsewhere=there)
+        assert query.encode() in pickle.dumps(dict(graph([ShardRef("0", 0, 1, 0)]).dask))
 
 
 @pytest.mark.parametrize("layout", ["tgz", "folder"])

@@ -39,9 +39,11 @@ class Library:
     known: str = ""  # the folder of what is known of its tars, once they have been read: before, they cannot be walked
     _roots: dict[str, Part] = field(init=False, repr=False, compare=False)
     _packed: bytes = field(init=False, repr=False, compare=False)
+    _waits: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_roots", {part.name: part for part in self.parts})
+        object.__setattr__(self, "_waits", any(part.is_remote for part in self.parts))
         object.__setattr__(self, "_packed", pickle.dumps((self.parts, self.repeated, self.known)))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -99,7 +101,7 @@ class Library:
     @property
     def waits(self) -> bool:
         """Reading waits for a network, whatever it seems like."""
-        return any(part.is_remote for part in self.parts)
+        return self._waits
 
     def packages(self) -> tuple[str, ...]:
         """What whoever opens its files will import besides: of what lies behind URLs."""

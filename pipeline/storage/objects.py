@@ -153,8 +153,8 @@ class ObjectArchive:
 
     def __init__(self, url: str, stamp: Stamp) -> None:
         self.path, self.stamp = url, stamp
-        self._tag = stamp.tag  # every read says whether it is still that
-        if not stamp.tag and reading(url, remote.stamp_of, url) != stamp:
+        self._tag = stamp.tag if remote.asks_by_tag(url) else ""  # every read says whether it is still that
+        if not self._tag and reading(url, remote.stamp_of, url) != stamp:
             raise self._changed()
         self.blocks: list[_Block] = []  # by where they start
         self._wanted: deque[list[tuple[int, int]]] = deque(maxlen=64)
@@ -169,9 +169,10 @@ class ObjectArchive:
 
     def want(self, ranges: Sequence[tuple[int, int]], ahead: Ahead) -> None:
         """Have fetched what is going to be read, in this order, together as far as that saves requests."""
-        ranges = [(start, min(end, self.stamp.size)) for start, end in ranges]
+        size = self.stamp.size
+        ranges = [(start, min(end, size)) for start, end in ranges if start < size]
         groups = grouped(ranges)
-        for start, end in dict.fromkeys(groups[bisect_right(groups, each) - 1] for each in ranges):
+        for start, end in dict.fromkeys(groups[bisect_right(groups, (start, size)) - 1] for start, _ in ranges):
             with _held.lock:
                 block = None if self._there(start, end) else self._add(start, end)
             if block is not None:
@@ -239,13 +240,18 @@ class ObjectArchive:
 
     def _read(self, offset: int, length: int) -> bytes:
         try:
-            return reading(self.path, remote.read_piece, self.path, offset, length, self._tag).data
+            piece = reading(self.path, remote.read_piece, self.path, offset, length, self._tag)
         except FileNotFoundError:
             raise MediaError(
                 f"vanished: {remote.shown_url(self.path).rpartition('/')[2]}, which has it, is gone"
             ) from None
         except MediaError as error:
             raise (self._changed() if error.kind == "changed" else error) from None
+        if (
+            self._tag and (remote.strong(piece.tag) or self._tag) != self._tag
+        ):  # not every server heeds what it is asked by
+            raise self._changed()
+        return piece.data
 
     # From front to back, as `tars` reads
 
@@ -365,7 +371,7 @@ class ObjectFile:
         changed = piece.size is not None and piece.size != self.size
         if changed or not _same_time(piece.modified_ns, self._entry.modified_ns):
             raise MediaError("changed: the file changed between listing and reading")
-        self._tag = "" if piece.tag.startswith("W/") else piece.tag
+        self._tag = remote.strong(piece.tag)
         return piece.data
 
     def begin(self, length: int, whole: bool) -> bytes:

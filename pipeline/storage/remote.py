@@ -67,9 +67,10 @@ _UNREACHABLE = {errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.
     errno.EPIPE,
     errno.ETIMEDOUT,
 }
-#: What a server answers that does not know a condition, and that finds it is not met; 404: what is to be replaced is gone.
-NOT_IMPLEMENTED = 501
-_UNKNOWN, _UNMET = (400, 405, NOT_IMPLEMENTED), (404, 409, 412)
+#: What a server answers that does not know a condition, and that finds it is not met; 404: what is to be replaced is gone; 409:
+#: others write there just now, so that it is to be asked once more.
+CONFLICT, NOT_IMPLEMENTED = 409, 501
+_UNKNOWN, _UNMET = (400, 405, NOT_IMPLEMENTED), (404, CONFLICT, 412)
 #: Seconds for which the address of an object is signed, after which it is signed again, and addresses that are kept.
 SIGNED, SIGN_AGAIN, MOST_SIGNED = 900, 300.0, 1024
 _P = ParamSpec("_P")
@@ -429,8 +430,17 @@ def look_once(url: str) -> None:
 
 def tag_of(found: Mapping[str, Any]) -> str:
     """The tag that a server gives a file as it is now, if it may be asked for that and no other; else nothing."""
-    tag = str(found.get("ETag") or found.get("etag") or "")
+    return strong(str(found.get("ETag") or found.get("etag") or ""))
+
+
+def strong(tag: str) -> str:
+    """A tag by which a file may be asked for; nothing for one that stands for files that are merely alike."""
     return "" if tag.startswith("W/") else tag
+
+
+def asks_by_tag(url: str) -> bool:
+    """A file behind such a URL is asked for as what has a certain tag, if it has one."""
+    return url.partition("://")[0].lower() in (*_CONDITIONAL, *READ_ONLY)
 
 
 def as_stamp(found: Mapping[str, Any]) -> Stamp:
@@ -560,7 +570,7 @@ async def _signed_piece(files: Any, path: str, offset: int, length: int, tag: st
             raise ConnectionResetError(errno.ECONNRESET, "the connection was lost") from None
         raise
     if answer.status_code in (200, 206):
-        return Piece(data, tag, _total(answer.headers.get("content-range")))
+        return Piece(data, answer.headers.get("etag") or tag, _total(answer.headers.get("content-range")))
     if answer.status_code == 412:
         raise MediaError(_OTHER)
     if answer.status_code == 416:
@@ -642,7 +652,7 @@ def read_tagged(url: str) -> tuple[bytes, str]:
         return read_whole(url), ""
     files, path = filesystem(url)
     found = retrying(_awaited, files, _s3_piece, files, path, 0, 0, "", most=ANSWERED)
-    return found.data, found.tag
+    return found.data, strong(found.tag)
 
 
 def write_whole(url: str, data: bytes) -> None:
@@ -658,8 +668,15 @@ def replace_whole(url: str, data: bytes, tag: str | None) -> None:
         write_whole(url, data)
         return
     files, path = filesystem(url)
+    condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
     try:
-        retrying(files.pipe_file, path, data, **({"IfMatch": tag} if tag else {"IfNoneMatch": "*"}))
+        try:
+            retrying(files.pipe_file, path, data, **condition)
+        except OSError as error:
+            if status_of(error) != CONFLICT:
+                raise
+            _sleep(FIRST_WAIT)
+            retrying(files.pipe_file, path, data, **condition)
     except OSError as error:
         status = status_of(error)
         if status in _UNKNOWN:
