@@ -64,7 +64,7 @@ SWITCHED = 0.0005
 #: Items of which it is told at once what is wanted of them, of what lies behind URLs.
 TOLD_AT_ONCE = 32
 #: Items for each thread that may be read while one takes long that comes before them.
-MOST_TOLD = 16
+MOST_TOLD = 4
 
 Opened: TypeAlias = "tuple[MediaItem, InputFile | None]"
 
