@@ -110,11 +110,9 @@ def scan_library(
 
     If that is a `mirror` of results at a URL, what is there is brought here first, and the results are published there too."""
     with without("numpy"):  # pyarrow.compute would import it
-        from pipeline.storage.browsable import datasette_metadata
-        from pipeline.storage.index import Index, add_run, earlier_runs
+        from pipeline.storage.index import Index, earlier_runs
         from pipeline.storage.known import forget_others
-        from pipeline.storage.package import data_package
-        from pipeline.storage.results import claimed, publish_report, write_files, write_media, write_text
+        from pipeline.storage.results import claimed, publish_report, write_files, write_media
         from pipeline.storage.shards import read_shard
 
     settings = with_threads(settings, library)
@@ -164,14 +162,7 @@ def scan_library(
             shards = (read_shard(results.shards, name) for name in work.shards)
             write_media(results, chain(work.earlier.rows(), shards), settled)
             finishing.result()
-        if mirror:
-            mirror.name_parts(results)
-        with clock.stage("compare"):
-            report["changes"] = changes_since(folder / "index.sqlite", results.new / "index.sqlite")
-            add_run(results.new / "index.sqlite", report)
-        name = stored_text(folder.name)
-        write_text(results, "datapackage.json", data_package(name, results.new, clock.now()))
-        write_text(results, "metadata.yaml", datasette_metadata(name))
+        complete(results, report, clock, mirror)
         with clock.stage("publish"), publishing():
             publish_report(results, report | {"stages": clock.rounded()})
             forget_others(results.known, known_folder(results.known, settings.all_tags), library.tars())
@@ -185,6 +176,28 @@ def scan_library(
             reason = f"{error.filename or settings.profile}: {os.strerror(error.errno or 0)}"
             raise RunError(f"the results are in {place}, but the profile could not be written: {reason}") from error
     return report
+
+
+def complete(
+    results: Results, report: dict[str, Any], clock: Clock, mirror: Mirror | None, libraries: Sequence[str] = ()
+) -> None:
+    """Add to new results that have their SQLite and Parquet all that is left but ``run.json``: names that are unique by content
+    where they have a `mirror`, in `report` what has changed since those before, the run, and what describes them, of merged
+    results with their `libraries`."""
+    from pipeline.storage.browsable import datasette_metadata
+    from pipeline.storage.index import add_run
+    from pipeline.storage.package import data_package
+    from pipeline.storage.results import write_text
+
+    if mirror:
+        mirror.name_parts(results)
+    index = results.new / "index.sqlite"
+    with clock.stage("compare"):
+        report["changes"] = changes_since(results.folder / "index.sqlite", index)
+        add_run(index, report)
+    name = stored_text(results.folder.name)
+    write_text(results, "datapackage.json", data_package(name, results.new, clock.now()))
+    write_text(results, "metadata.yaml", datasette_metadata(name, libraries))
 
 
 @dataclass(frozen=True, slots=True)

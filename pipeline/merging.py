@@ -16,23 +16,21 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.api import AnyPath, check_totals
+from pipeline.api import AnyPath, check_totals, complete
 from pipeline.item import stored_bytes, stored_text
 from pipeline.problems import UsageError
 from pipeline.progress import Silent, Watch
 from pipeline.record import RECORD, SCHEMA_VERSION
-from pipeline.rescan import changes_since, version_of
+from pipeline.rescan import version_of
 from pipeline.several import Given, library_names, merged_audit, merged_rows, merged_sources, settled_rows, verdicts
-from pipeline.storage.browsable import datasette_metadata
-from pipeline.storage.index import add_run, earlier_runs
+from pipeline.storage.index import earlier_runs
 from pipeline.storage.lookup import opened_index
 from pipeline.storage.merged import MergedIndex, SettledFile, check_unreplaced, naming_damage
 from pipeline.storage.opened import Opened
-from pipeline.storage.package import data_package
 from pipeline.storage.parts import is_inside, real_path, shown_input
 from pipeline.storage.published import are_whole, merged_libraries, read_report, refuse_input
 from pipeline.storage.remote import canonical, is_url, shown_url
-from pipeline.storage.results import Results, claimed, publish_report, results_of, write_files, write_text
+from pipeline.storage.results import Results, claimed, publish_report, results_of, write_files
 from pipeline.storage.results import write_years as write_by_year
 from pipeline.timing import Clock
 
@@ -115,15 +113,8 @@ def merge(
                 pass  # what an earlier run has not come to, or somebody has removed since
             return before[0] | {"mode": "unchanged"}
         report = _merge_into(claim, [os.fspath(each) for _, each in given], sources, state, place, watch, clock)
-        if mirror:
-            mirror.name_parts(claim)
-        with clock.stage("compare"):
-            report["changes"] = changes_since(folder / "index.sqlite", claim.new / "index.sqlite")
-            add_run(claim.new / "index.sqlite", report)
-        name = stored_text(folder.name)
-        write_text(claim, "datapackage.json", data_package(name, claim.new, clock.now()))
         libraries = sorted(library for source in sources for library, _ in source.libraries())
-        write_text(claim, "metadata.yaml", datasette_metadata(name, libraries))
+        complete(claim, report, clock, mirror, libraries)
         with clock.stage("publish"), publishing():
             publish_report(claim, report | {"stages": clock.rounded()})
     report["stages"] = clock.rounded()
