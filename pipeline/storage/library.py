@@ -37,13 +37,13 @@ class Library:
     parts: tuple[Part, ...]
     repeated: tuple[str, ...] = ()  # archives that are given twice, and read once
     known: str = ""  # the folder of what is known of its tars, once they have been read: before, they cannot be walked
+    waits: bool = field(init=False, repr=False, compare=False)  # reading does, for a network, whatever it seems like
     _roots: dict[str, Part] = field(init=False, repr=False, compare=False)
     _packed: bytes = field(init=False, repr=False, compare=False)
-    _waits: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_roots", {part.name: part for part in self.parts})
-        object.__setattr__(self, "_waits", any(part.is_remote for part in self.parts))
+        object.__setattr__(self, "waits", any(part.is_remote for part in self.parts))
         object.__setattr__(self, "_packed", pickle.dumps((self.parts, self.repeated, self.known)))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -97,11 +97,6 @@ class Library:
 
             return open_object(part, entry)
         return open_in_folder(part, entry)
-
-    @property
-    def waits(self) -> bool:
-        """Reading waits for a network, whatever it seems like."""
-        return self._waits
 
     def packages(self) -> tuple[str, ...]:
         """What whoever opens its files will import besides: of what lies behind URLs."""

@@ -157,7 +157,7 @@ class ObjectArchive:
         if not self._tag and reading(url, remote.stamp_of, url) != stamp:
             raise self._changed()
         self.blocks: list[_Block] = []  # by where they start
-        self._wanted: deque[list[tuple[int, int]]] = deque(maxlen=64)
+        self._hinted: deque[tuple[int, int]] = deque(maxlen=64)
         self._ends: deque[int] = deque(maxlen=64)  # of long reads
 
     def _changed(self) -> MediaError:
@@ -181,7 +181,7 @@ class ObjectArchive:
     def hint(self, offset: int, length: int) -> None:
         """All of these bytes are wanted."""
         if NEAR < length <= LARGEST_HINT and offset >= 0:
-            self._wanted.append([(offset, min(offset + length, self.stamp.size))])
+            self._hinted.append((offset, min(offset + length, self.stamp.size)))
 
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset + length), fewer at the end."""
@@ -231,10 +231,9 @@ class ObjectArchive:
 
     def _span(self, offset: int, end: int) -> tuple[int, int]:
         """What is fetched for a read."""
-        for groups in reversed(self._wanted):
-            at = bisect_right(groups, (offset, self.stamp.size)) - 1
-            if at >= 0 and end <= groups[at][1]:
-                return groups[at]
+        for hint in reversed(self._hinted):
+            if hint[0] <= offset and end <= hint[1]:
+                return hint
         length = AHEAD if end - offset >= LONG_READ and offset in self._ends else NEAR
         return offset, min(max(end, offset + length), self.stamp.size)
 
@@ -247,9 +246,7 @@ class ObjectArchive:
             ) from None
         except MediaError as error:
             raise (self._changed() if error.kind == "changed" else error) from None
-        if (
-            self._tag and (remote.strong(piece.tag) or self._tag) != self._tag
-        ):  # not every server heeds what it is asked by
+        if self._tag and remote.strong(piece.tag) not in ("", self._tag):  # not every server heeds what it is asked by
             raise self._changed()
         return piece.data
 
